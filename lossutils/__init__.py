@@ -1,0 +1,30 @@
+"""Loss functions for PyTorch that keep one tested contract.
+
+>>> import torch, lossutils as lu
+>>> lu.huber(torch.tensor([0.5, 3.0]), torch.zeros(2))
+tensor(1.3125)
+"""
+
+import importlib
+from types import ModuleType
+
+from lossutils.catalogue import CATALOGUE, Entry
+from lossutils.losses.classification import *  # noqa: F403
+from lossutils.losses.regression import *  # noqa: F403
+from lossutils.losses.robust import *  # noqa: F403
+
+__version__ = "0.1.0"
+__all__ = ["CATALOGUE", "Entry", "datasets", "landscape", "plots"]
+
+# Imported when first used: they need packages that a loss does not.
+_ROOMS = ("datasets", "landscape", "plots")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _ROOMS:
+        return importlib.import_module(f"lossutils.{name}")
+    raise AttributeError(f"module 'lossutils' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOMS])

@@ -1,0 +1,1 @@
+"""Pure loss functions, one file a family, and their Modules."""

@@ -1,0 +1,3 @@
+"""Robust losses: bounded or redescending influence."""
+
+__all__: list[str] = []
