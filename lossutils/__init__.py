@@ -9,9 +9,9 @@ import importlib
 from types import ModuleType
 
 from lossutils.catalogue import CATALOGUE, Entry
-from lossutils.losses.classification import *  # noqa: F403
-from lossutils.losses.regression import *  # noqa: F403
-from lossutils.losses.robust import *  # noqa: F403
+from lossutils.losses.classification import *
+from lossutils.losses.regression import *
+from lossutils.losses.robust import *
 
 __version__ = "0.1.0"
 __all__ = ["CATALOGUE", "Entry", "datasets", "landscape", "plots"]

@@ -26,17 +26,17 @@ def check_input(input: Tensor) -> Tensor:
     return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
 
 
-def check_target(input: Tensor, target: Tensor) -> None:
+def check_target(input: Tensor, target: Tensor, name: str = "target") -> None:
     """Refuse a target that is no tensor, or lives on another device than `input`."""
     if not isinstance(target, Tensor):
         raise TypeError(
-            f"target is a {type(target).__name__}, expected a torch.Tensor; "
-            "wrap it: torch.as_tensor(target, device=input.device)"
+            f"{name} is a {type(target).__name__}, expected a torch.Tensor; "
+            f"wrap it: torch.as_tensor({name}, device=input.device)"
         )
     if target.device != input.device:
         raise ValueError(
-            f"input is on {input.device} and target on {target.device}; "
-            "move one: target.to(input.device)"
+            f"input is on {input.device} and {name} on {target.device}; "
+            f"move one: {name}.to(input.device)"
         )
 
 
@@ -91,9 +91,8 @@ def check_range(values: Tensor, low: float, high: float, name: str, remedy: str)
         return
     if found:
         worst = values.detach()[outside].flatten()[0].item()
-        raise ValueError(
-            f"{name} holds {worst:.6g}, expected [{low:g}, {high:g}]; {remedy}"
-        )
+        expected = f"{low:g}" if low == high else f"[{low:g}, {high:g}]"
+        raise ValueError(f"{name} holds {worst:.6g}, expected {expected}; {remedy}")
 
 
 def check_positive(**parameters: float) -> None:
@@ -132,7 +131,7 @@ def reduce(
 
 def check_weight(loss: Tensor, weight: Tensor) -> Tensor:
     """Return `weight` in the loss's type, or say why it cannot weight that loss."""
-    check_target(loss, weight)
+    check_target(loss, weight, "weight")
     if weight.shape != loss.shape:
         per_sample = weight.ndim == 1 and loss.ndim > 1 and len(weight) == len(loss)
         ones = ", None" * (loss.ndim - 1)
@@ -205,7 +204,8 @@ def as_module(function: Callable[..., Tensor], name: str) -> type[nn.Module]:
 
     LossModule.__name__ = LossModule.__qualname__ = name
     LossModule.__module__ = function.__module__
-    summary = (function.__doc__ or "").strip().splitlines()[0]
+    documented = inspect.getdoc(function) or f"`{function.__name__}` as a Module."
+    summary = documented.splitlines()[0]
     LossModule.__doc__ = (
         f"{summary}\n\n    The Module of :func:`{function.__name__}`, which documents the "
         "parameters.\n    "

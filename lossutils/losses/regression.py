@@ -22,22 +22,22 @@ from lossutils.losses._core import (
 )
 
 __all__ = [
-    "MSELoss",
-    "MAELoss",
-    "HuberLoss",
-    "SmoothL1Loss",
-    "LogCoshLoss",
-    "QuantileLoss",
-    "ExpectileLoss",
     "EpsilonInsensitiveLoss",
-    "mse",
-    "mae",
-    "huber",
-    "smooth_l1",
-    "log_cosh",
-    "quantile",
-    "expectile",
+    "ExpectileLoss",
+    "HuberLoss",
+    "LogCoshLoss",
+    "MAELoss",
+    "MSELoss",
+    "QuantileLoss",
+    "SmoothL1Loss",
     "epsilon_insensitive",
+    "expectile",
+    "huber",
+    "log_cosh",
+    "mae",
+    "mse",
+    "quantile",
+    "smooth_l1",
 ]
 
 
@@ -167,8 +167,8 @@ def huber(
     Raises
     ------
     ValueError
-        Shapes or devices differ, a weight is negative, the reduction is unknown, or delta is
-        not above 0.
+        Shapes or devices differ, a weight is negative, the reduction is unknown, or delta
+        is not above 0.
     TypeError
         An argument is no tensor, or the input is not floating-point.
 
@@ -414,7 +414,8 @@ def expectile(
     check_between(0, 1, tau=tau)
     e = x - t
     side = torch.where(e < 0, torch.full_like(e, tau), torch.full_like(e, 1 - tau))
-    return reduce(side * e.square(), weight, reduction, input.dtype)
+    # (side·e)·e rather than side·e²: the slope, 2·side·e, may fit where 2e does not.
+    return reduce(side * e * e, weight, reduction, input.dtype)
 
 
 def epsilon_insensitive(
