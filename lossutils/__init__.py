@@ -8,16 +8,21 @@ tensor(1.3125)
 import importlib
 from types import ModuleType
 
+from lossutils import losses
 from lossutils.catalogue import CATALOGUE, Entry
 from lossutils.losses.classification import *
 from lossutils.losses.regression import *
 from lossutils.losses.robust import *
 
 __version__ = "0.1.0"
-__all__ = ["CATALOGUE", "Entry", "datasets", "landscape", "plots"]
 
 # Imported when first used: they need packages that a loss does not.
 _ROOMS = ("datasets", "landscape", "plots")
+
+__all__ = ["CATALOGUE", "Entry", *_ROOMS]
+__all__ += losses.classification.__all__
+__all__ += losses.regression.__all__
+__all__ += losses.robust.__all__
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -27,4 +32,4 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ROOMS])
+    return sorted(__all__)

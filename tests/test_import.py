@@ -1,0 +1,114 @@
+"""`import lossutils` is cheap, needs torch alone, and gives everything it should."""
+
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+import lossutils as lu
+from lossutils.catalogue import CATALOGUE
+from lossutils.losses import classification, regression, robust
+
+HEAVY = (
+    "matplotlib",
+    "seaborn",
+    "sklearn",
+    "keras",
+    "pandas",
+    "scipy",
+    "opacus",
+    "IPython",
+)
+ROOMS = ("datasets", "landscape", "plots")
+
+
+def fresh(code: str) -> str:
+    """What `code` prints in a new interpreter."""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_import_is_cheap() -> None:
+    code = """
+import time, torch
+start = time.perf_counter()
+import lossutils
+print(time.perf_counter() - start)
+"""
+    seconds = statistics.median(float(fresh(code)) for _ in range(3))
+    assert seconds <= 0.3, f"import lossutils costs {seconds:.2f} s on top of import torch"
+
+
+def test_heavy_packages_wait_until_their_room_is_entered() -> None:
+    code = f"""
+import sys, torch
+before = set(sys.modules)
+import lossutils as lu
+brought = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+assert "lossutils" in brought
+assert not brought & set({HEAVY}), brought
+for room in {ROOMS}:
+    assert "lossutils." + room not in sys.modules, room
+    assert room in dir(lu)
+    assert getattr(lu, room).__name__ == "lossutils." + room
+"""
+    fresh(code)
+
+
+def test_torch_alone_is_enough() -> None:
+    code = f"""
+import sys
+for name in {HEAVY}:
+    sys.modules[name] = None  # import raises ModuleNotFoundError
+import torch, lossutils as lu
+print(lu.huber(torch.tensor([0.5, 3.0]), torch.zeros(2)).item())
+try:
+    lu.plots
+except ModuleNotFoundError as error:
+    print(error.name.partition(".")[0])
+"""
+    value, missing = fresh(code).split()
+    assert float(value) == 1.3125
+    assert missing in HEAVY
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="'lossutils' has no attribute 'hubert'"):
+        _ = lu.hubert
+
+
+def test_face_gives_every_loss() -> None:
+    for entry in CATALOGUE.values():
+        assert getattr(lu, entry.name) is entry.function
+        assert getattr(lu, entry.module.__name__) is entry.module
+        for alias in entry.aliases:
+            assert getattr(lu, alias) is entry.function
+
+
+def test_families_export_what_is_catalogued_and_no_more() -> None:
+    for family in (regression, robust, classification):
+        entries = [
+            e for e in CATALOGUE.values() if e.function.__module__ == family.__name__
+        ]
+        names = {n for e in entries for n in (e.name, e.module.__name__, *e.aliases)}
+        assert names <= set(family.__all__)
+        losses = [loss for e in entries for loss in (e.function, e.module)]
+        others = {n for n in family.__all__ if getattr(family, n) not in losses}
+        assert not others, (
+            f"{family.__name__} exports {sorted(others)}, not in the catalogue"
+        )
+
+
+def test_face_shows_nothing_private() -> None:
+    exported = {n for f in (regression, robust, classification) for n in f.__all__}
+    exported |= set(lu.__all__)
+    assert not any(name.startswith("_") for name in exported)
+    ours = {
+        name
+        for name, value in vars(lu).items()
+        if not name.startswith("_")
+        and str(getattr(value, "__module__", "")).startswith("loss")
+    }
+    assert ours <= exported, f"lossutils shows {sorted(ours - exported)}"
