@@ -198,6 +198,11 @@ def test_relations_between_the_losses():
     soft = 0.25 * lu.binary_focal_with_logits(X, torch.ones_like(X), **none)
     soft += 0.75 * lu.binary_focal_with_logits(X, torch.zeros_like(X), **none)
     close(lu.binary_focal_with_logits(X, torch.full_like(X, 0.25), **none), soft)
+    alphas = torch.where(Y == 1, 0.3, 0.7)
+    balanced = lu.binary_focal_with_logits(X, Y, alpha=0.3, **none)
+    close(balanced, alphas * lu.binary_focal_with_logits(X, Y, **none))
+    wider = lu.multiclass_hinge(LOGITS, LABELS, margin=2.5, **none)
+    close(wider, 2.5 * lu.multiclass_hinge(LOGITS / 2.5, LABELS, **none))
 
 
 @pytest.mark.parametrize("q", [0.0, 5e-324, 1e-300, 1e-160, 1e-150, 1e-12, 1e-6, 0.5, 1.0])

@@ -489,7 +489,7 @@ def cross_entropy(
         ignored = torch.zeros_like(share, dtype=torch.bool)
     else:
         t, ignored = _counted(t, ignore_index)
-        share = _of_class(weights, t, axis)
+        share = _of_class(weights.expand_as(x), t, axis)
         loss = share * _of_class(nats, t, axis)
     if label_smoothing:
         # Scaled before the sum, which could overflow where its share does not.
@@ -561,7 +561,8 @@ def focal(
     x, t, axis = _check_classes(input, target, ignore_index=ignore_index)
     _check_interval(0, math.inf, gamma=gamma)
     t, ignored = _counted(t, ignore_index)
-    share = _of_class(_check_class_weight(x, class_weight, axis), t, axis)
+    weights = _check_class_weight(x, class_weight, axis)
+    share = _of_class(weights.expand_as(x), t, axis)
     loss = share * _focal(_margin(x, t, axis), gamma)
     return _reduce(loss, share, ignored, weight, reduction, input.dtype)
 
@@ -1116,10 +1117,10 @@ def _check_interval(low: float, high: float, **parameters: float) -> None:
 
 
 def _check_class_weight(x: Tensor, class_weight: Tensor | None, axis: int) -> Tensor:
-    """Return the weight of each class, ones by default, spread to the input's shape."""
+    """Return the weight of each class, one by default, to multiply the input with."""
     classes = x.shape[axis]
     if class_weight is None:
-        return x.new_ones(()).expand_as(x)
+        return x.new_ones(())
     check_target(x, class_weight, "class_weight")
     if class_weight.shape != (classes,):
         raise ValueError(
@@ -1128,7 +1129,7 @@ def _check_class_weight(x: Tensor, class_weight: Tensor | None, axis: int) -> Te
         )
     check_range(class_weight, 0, math.inf, "class_weight", "a negative one rewards errors")
     trailing = [1] * (x.ndim - axis - 1)
-    return class_weight.to(x.dtype).reshape(-1, *trailing).expand_as(x)
+    return class_weight.to(x.dtype).reshape(-1, *trailing)
 
 
 def _check_pos_weight(x: Tensor, pos_weight: Tensor | float) -> Tensor | float:
