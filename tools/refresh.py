@@ -4,7 +4,8 @@
 
 A PATH is a notebook or a folder; without one, all of chapters/ and reference/. Each
 notebook runs from its first cell in a new kernel of this Python. One that raises is
-left as it was. Then reference/claims.md is written anew.
+left as it was. The gallery is made anew from the catalogue first, and
+reference/claims.md from the notebooks last.
 """
 
 import argparse
@@ -23,13 +24,20 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools import FOLDERS, claims, find_notebooks
+from tools import FOLDERS, claims, find_notebooks, gallery
 
 TIMEOUT = 120  # seconds a cell may take, as in pyproject.toml
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "name": "python"},
 }
+FAILURES = (
+    CellExecutionError,
+    CellTimeoutError,
+    DeadKernelError,
+    FileNotFoundError,  # the gallery lacks its record
+    ValueError,  # or an entry in it
+)
 CELL_METADATA = ("claim", "mystnb", "tags")
 
 
@@ -118,8 +126,10 @@ def refresh(notebook: Path) -> bool:
     nb = nbformat.reads(before.decode(), as_version=4)  # type: ignore[no-untyped-call]
     begin = time.perf_counter()
     try:
+        if notebook.resolve() == gallery.PAGE:
+            nb = gallery.notebook()
         seconds = run(nb, notebook.parent)
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+    except FAILURES as error:
         print(f"FAILED {notebook}: left as it was\n{error}", file=sys.stderr)
         return False
     print(f"{time.perf_counter() - begin:6.1f} s  {notebook}")
