@@ -1,0 +1,32 @@
+"""The README tells the truth: its example prints what it says, its links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_prints_what_the_readme_shows():
+    blocks = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.S)
+    code, shown = blocks.groups()
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    error = run.stderr.strip().splitlines()[-1]
+    assert f"{run.stdout}{error}\n" == shown
+
+
+def test_links_lead_to_files():
+    links = [link for link in re.findall(r"\]\(([^)#]+)", README) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+@pytest.mark.parametrize("end", ["jupyter-book build", "pytest --nbval"])
+def test_ci_finds_the_line_it_runs(end):
+    lines = re.findall(rf"^python3 -m venv .*{end}.*$", README, re.M)
+    assert len(lines) == 1
+    assert "-r requirements.txt" in lines[0] or "-qr requirements.txt" in lines[0]
