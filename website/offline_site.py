@@ -1,0 +1,101 @@
+"""Make the built site whole without a network, and mend what the theme gets wrong.
+
+A Sphinx extension, loaded by `_config.yml`.
+"""
+
+import importlib
+import inspect
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+SOURCE = "https://github.com/loss-functions-tested/book/blob/main"
+
+# What a page of formulas loads. The package brings 24 MB, most of it for other formats.
+MATHJAX = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
+
+# Search results show a summary that is fetched, which browsers refuse on file://.
+SEARCH = (
+    "if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
+)
+
+MENDED = (
+    # A second copy of all icons, 1.5 MB of script; the style sheet has them as a font.
+    (re.compile(r"<script[^>]*\bfontawesome\.js[^>]*></script>"), ""),
+    # Icons in a font are letters of no alphabet: nothing to read aloud.
+    (re.compile(r'<(i|span) class="(fa[srb]?[ -])'), r'<\1 aria-hidden="true" class="\2'),
+    # pandas leaves the corner of a table an empty header.
+    (re.compile(r"<th></th>"), "<td></td>"),
+    # An arrow alone names no button.
+    (
+        re.compile(r'<summary>(<span class="toctree-toggle")'),
+        r'<summary aria-label="Sections">\1',
+    ),
+    # The sources in it are no list items, so it is no list.
+    (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
+    # Shown in print only, where it makes a second title.
+    (re.compile(r'(<div id="jb-print-docs-body".*?)<h1>.*?</h1>', re.DOTALL), r"\1"),
+)
+
+
+def mend(html: str) -> str:
+    for pattern, replacement in MENDED:
+        html = pattern.sub(replacement, html)
+    return html
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    for page in out.rglob("*.html"):
+        page.write_text(mend(page.read_text(encoding="utf-8")), encoding="utf-8")
+    for script in (out / "_static" / "scripts").glob("fontawesome.js*"):
+        script.unlink()
+    package = find_spec("sphinx-mathjax-offline")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("sphinx-mathjax-offline: pip install -r requirements.txt")
+    mathjax = Path(package.origin).parent / "static" / "mathjax"
+    for name in MATHJAX:
+        source, copy = mathjax / name, out / "_static" / "mathjax" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, dirs_exist_ok=True)
+        else:
+            shutil.copy(source, copy)
+
+
+def to_restructured_text(
+    app: Sphinx, what: str, name: str, subject: object, options: object, lines: list[str]
+) -> None:
+    """Docstrings are written to be read: |e| is no substitution, `x`s is a plural."""
+
+    def escape(line: str) -> str:
+        text = re.split(r"(``[^`]+``|`[^`]+`)", line)
+        text[::2] = [part.replace("|", r"\|") for part in text[::2]]
+        text[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in text[2::2]]
+        return "".join(text)
+
+    lines[:] = [line if ">>>" in line else escape(line) for line in lines]
+
+
+def link_to_source(domain: str, info: dict[str, str]) -> str | None:
+    """Where GitHub shows a function. Modules are made from functions: no line of theirs."""
+    function = getattr(importlib.import_module(info["module"]), info["fullname"], None)
+    if not inspect.isfunction(function):
+        return None
+    lines, first = inspect.getsourcelines(function)
+    path = function.__module__.replace(".", "/")
+    return f"{SOURCE}/{path}.py#L{first}-L{first + len(lines) - 1}"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.config.mathjax_path = "mathjax/tex-chtml.js"
+    app.add_js_file(None, body=SEARCH, priority=900)
+    app.config.linkcode_resolve = link_to_source
+    app.connect("autodoc-process-docstring", to_restructured_text)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
