@@ -596,9 +596,9 @@ def bad(call, *words, error=ValueError):
             "target / 255",
         ),
         bad(lambda: lu.binary_focal_with_logits(P2, -Y2), "target holds -1", "+ 1) / 2"),
-        bad(lambda: lu.hinge(P2, Y2), "holds 0", "-1 and 1", "2 * target - 1"),
+        bad(lambda: lu.hinge(P2, Y2), "holds 0", "-1 or 1", "2 * target - 1"),
         bad(lambda: lu.squared_hinge(P2, Y2 > 0), "holds 0", "2 * target - 1"),
-        bad(lambda: lu.soft_margin(P2, 2 + Y2), "|target| holds 2", "-1 and 1"),
+        bad(lambda: lu.soft_margin(P2, 2 + Y2), "target holds 2", "expected -1 or 1"),
         # shapes of several classes
         bad(
             lambda: lu.cross_entropy(R2, I2[:, None]),

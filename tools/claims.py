@@ -204,7 +204,7 @@ def _row(claim: Claim) -> str:
         text = f"*Left out by the article:* {text}"
     link = Path(os.path.relpath(claim.notebook, PAGE.parent)).as_posix()
     cells = (
-        claim.id,
+        f"`{claim.id}`",  # code does not break after the hyphen
         text,
         f"{VERDICTS[claim.verdict]} {claim.verdict}",
         f"[{claim.title}]({link}), “{claim.section}”",

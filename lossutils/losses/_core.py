@@ -77,22 +77,30 @@ def _shape_remedy(input: Tensor, target: Tensor) -> str:
 
 
 def check_range(values: Tensor, low: float, high: float, name: str, remedy: str) -> None:
-    """Refuse values outside [low, high], where looking costs no host synchronisation.
+    """Refuse values outside [low, high], where looking costs no host synchronisation."""
+    check_values(
+        values,
+        lambda v: (v < low) | (v > high),
+        f"{name} holds {{:.6g}}, expected [{low:g}, {high:g}]; {remedy}",
+    )
 
-    That is on the CPU, outside compiled, exported and vmapped code. Elsewhere
-    nothing is checked. NaN passes: it reaches the loss and shows there.
+
+def check_values(values: Tensor, wrong: Callable[[Tensor], Tensor], message: str) -> None:
+    """Refuse `wrong` values, the first of which is put into the message.
+
+    That is on the CPU, outside compiled, exported and vmapped code. Elsewhere nothing is
+    checked, since to look at a value would wait for the device or break the graph. `wrong`
+    lets NaN pass: it reaches the loss and shows there.
     """
     if torch.compiler.is_compiling() or values.device.type != "cpu":
         return
-    outside = (values < low) | (values > high)
+    found = wrong(values)
     try:
-        found = bool(outside.any())
+        refused = bool(found.any())
     except RuntimeError:  # vmap and fake tensors: there is no value to look at
         return
-    if found:
-        worst = values.detach()[outside].flatten()[0].item()
-        expected = f"{low:g}" if low == high else f"[{low:g}, {high:g}]"
-        raise ValueError(f"{name} holds {worst:.6g}, expected {expected}; {remedy}")
+    if refused:
+        raise ValueError(message.format(values.detach()[found].flatten()[0].item()))
 
 
 def check_positive(**parameters: float) -> None:

@@ -26,6 +26,7 @@ from lossutils.losses._core import (
     check_positive,
     check_range,
     check_target,
+    check_values,
     check_weight,
     reduce,
     reduce_over,
@@ -987,8 +988,11 @@ def _margin(x: Tensor, label: Tensor, axis: int) -> Tensor:
 
 def _signed_margin(input: Tensor, target: Tensor) -> Tensor:
     x, t = check_pair(input, target)
-    remedy = "labels are -1 and 1; from labels 0 and 1: 2 * target - 1"
-    check_range(t.abs(), 1, 1, "|target|", remedy)
+    check_values(
+        t,
+        lambda v: (v < -1) | ((v > -1) & (v < 1)) | (v > 1),
+        "target holds {:.6g}, expected -1 or 1; from labels 0 and 1: 2 * target - 1",
+    )
     return t * x
 
 
