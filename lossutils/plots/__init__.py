@@ -7,9 +7,11 @@
 Each function draws one finished figure (layout, labels, legend) and returns its Axes,
 or its Figure where there are several panels, so that a cell may add to it. It does not
 show it: a cell ends with `plt.show()`, which emits one picture and no text. Curves
-differ by dash as well as by colour, points by shape.
+differ by dash as well as by colour, points by shape. `outlier_explorer` alone is no
+picture but a page to play with: a cell ends with it.
 """
 
+from lossutils.plots.explorer import Explorer, outlier_explorer
 from lossutils.plots.figures import dots, histogram, lines, points, profiles
 from lossutils.plots.style import COLOURS, INK, LINESTYLES, MARKERS, MUTED, use_style
 
@@ -19,9 +21,11 @@ __all__ = [
     "LINESTYLES",
     "MARKERS",
     "MUTED",
+    "Explorer",
     "dots",
     "histogram",
     "lines",
+    "outlier_explorer",
     "points",
     "profiles",
     "use_style",
