@@ -118,12 +118,10 @@ OVERLAID: dict[str, tuple[str, *tuple[float, ...]]] = {
 # The second code cell: what the drawings are made with.
 HELPERS = """\
 from functools import partial
-
 import matplotlib.pyplot as plt
 
 x = torch.arange(-600, 601, dtype=torch.float64) / 100
 p = torch.arange(100, 1000, dtype=torch.float64) / 1000
-
 
 def curves(loss, x, y=0.0, **varied):
     \"\"\"Profile a loss along x for target y, for each value of a parameter if any.\"\"\"
@@ -132,11 +130,9 @@ def curves(loss, x, y=0.0, **varied):
     profiles = [lu.landscape.profile(partial(loss, **g), x, y) for g in given]
     return dict(zip(labels, profiles, strict=True))
 
-
 def of_logit(loss):
     \"\"\"The loss over the logit of the true one of two classes, the other's being 0.\"\"\"
     return lambda x, y, **given: loss(torch.stack([x, 0 * x], 1), y.long(), **given)
-
 
 def of_probability(loss):
     \"\"\"The loss over the probability of the true one of two classes.\"\"\"
