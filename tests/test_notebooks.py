@@ -397,8 +397,8 @@ def test_repeated_names_are_found(path):
 
 def test_ledger_row(path):
     page = claims.page(claims.read_claims([path]))
-    row = next(line for line in page.splitlines() if line.startswith("| T-41"))
-    assert r"| T-41 | a \| b, see here. | ◐ conditional | [Title](" in row
+    row = next(line for line in page.splitlines() if line.startswith("| `T-41`"))
+    assert r"| `T-41` | a \| b, see here. | ◐ conditional | [Title](" in row
     assert row.endswith("chapters/chapter/section.ipynb), “Why” |")
     assert "| ◐ conditional | 1 |" in page
     assert "| ✓ confirmed | 0 |" in page
