@@ -119,6 +119,15 @@ def markdown_is_plain(nb, path):
             yield f"cell {i} holds {found[0]!r}, which shows raw on GitHub and in Colab"
 
 
+def formulas_stand_apart(nb, path):
+    for i, cell in markdown_cells(nb):
+        prose = re.sub(r"^```.*?^```", "", cell.source, flags=re.M | re.S)
+        for paragraph in re.split(r"\n\s*\n", prose):
+            text = paragraph.strip()
+            if "$$" in text and not re.fullmatch(r"\$\$[^$]+\$\$", text):
+                yield f"cell {i}: a formula in $$ needs an empty line before and after it"
+
+
 def links_lead_somewhere(nb, path):
     for i, cell in markdown_cells(nb):
         for link in LINK.findall(CODE.sub("", cell.source)):
@@ -173,6 +182,7 @@ RULES = [
     code_is_short,
     figures_are_described,
     markdown_is_plain,
+    formulas_stand_apart,
     links_lead_somewhere,
     has_the_anatomy,
     claims_are_proved,
@@ -344,6 +354,7 @@ FAULTS = {
     "colon fence": (source(2, ":::{tip}\nx\n:::"), markdown_is_plain),
     "role": (source(2, "See {cite}`huber`."), markdown_is_plain),
     "label": (source(2, "(here)=\n## Why"), markdown_is_plain),
+    "formula in a paragraph": (source(2, "So\n$$x = 1$$"), formulas_stand_apart),
     "dead link": (source(2, "See [it](gone.ipynb)."), links_lead_somewhere),
     "dead image": (source(2, "![It](gone.png)"), links_lead_somewhere),
     "two titles": (source(2, "# Another"), has_the_anatomy),
