@@ -10,6 +10,7 @@ import matplotlib as mpl
 import nbformat
 import numpy as np
 import pytest
+import seaborn
 import torch
 from matplotlib import pyplot as plt
 from nbclient import NotebookClient
@@ -162,6 +163,11 @@ def test_a_notebook_cell_shows_one_picture_the_same_every_time():
     assert b"Software" not in pictures[0]
     width = int.from_bytes(pictures[0][16:20], "big")
     assert 850 < width < 1000  # 6.5 in at 144 dpi, cropped
+
+
+def test_colours_are_those_of_seaborn():
+    theirs = seaborn.color_palette("colorblind").as_hex()
+    assert set(plots.COLOURS) - {plots.INK} <= set(theirs)
 
 
 def test_plots_need_neither_seaborn_nor_scikit_learn():

@@ -37,6 +37,7 @@ FETCHED_LINKS = {"stylesheet", "icon", "preload", "modulepreload", "manifest"}
 OFFLINE = {"file", "data", "blob"}
 MACHINE_PATH = re.compile(r"/(?:home|Users|root|tmp|work|runner)/\w|site-packages")
 RAW_MARKUP = re.compile(r":::|`{3}|\{(?:glossary|ref|cite|term|figure|bibliography)[:}]")
+RAW_TEX = re.compile(r"\$\s*\\")  # a formula that was not recognised as one
 
 
 @dataclass
@@ -180,7 +181,7 @@ def test_no_markup_nor_machine_path_shows(pages):
     faults = [
         (name, found.group())
         for name, page in pages.items()
-        for pattern in (RAW_MARKUP, MACHINE_PATH, re.compile("Traceback"))
+        for pattern in (RAW_MARKUP, RAW_TEX, MACHINE_PATH, re.compile("Traceback"))
         if (found := pattern.search(page.text))
     ]
     assert not faults
