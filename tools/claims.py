@@ -192,7 +192,7 @@ def page(claims: list[Claim]) -> str:
         if own:
             lines += ["", f"## {source.subject}", ""]
             lines += [f"Article {number}, *{source.title}*.", ""]
-            lines += ["| Id | Claim | Verdict | Answered in |", "|---|---|---|---|"]
+            lines += ["| Verdict | Claim, and where it is answered |", "|---|---|"]
             lines += [_row(claim) for claim in own]
     return "\n".join(lines) + "\n"
 
@@ -200,14 +200,15 @@ def page(claims: list[Claim]) -> str:
 def _row(claim: Claim) -> str:
     # A link in the text leads on from its own notebook, not from here: keep its words.
     text = re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\)", r"\1", claim.text)
+    text = text.removeprefix("that ")
+    text = text[0].upper() + text[1:]
     if claim.left_out:
         text = f"*Left out by the article:* {text}"
     link = Path(os.path.relpath(claim.notebook, PAGE.parent)).as_posix()
+    # Two columns, so that a phone shows the verdict; code does not break at a hyphen.
     cells = (
-        f"`{claim.id}`",  # code does not break after the hyphen
-        text,
-        f"{VERDICTS[claim.verdict]} {claim.verdict}",
-        f"[{claim.title}]({link}), “{claim.section}”",
+        f"`{claim.id}` <br> {VERDICTS[claim.verdict]} {claim.verdict}",
+        f"{text} <br> [{claim.title}]({link}), “{claim.section}”",
     )
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
