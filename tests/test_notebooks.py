@@ -409,7 +409,7 @@ def test_repeated_names_are_found(path):
 def test_ledger_row(path):
     page = claims.page(claims.read_claims([path]))
     row = next(line for line in page.splitlines() if line.startswith("| `T-41`"))
-    assert r"| `T-41` <br> ◐ conditional | A \| b, see here. <br> [Title](" in row
+    assert r"| `T-41` <br> ◐&nbsp;conditional | A \| b, see here. <br> [Title](" in row
     assert row.endswith("chapters/chapter/section.ipynb), “Why” |")
     assert "| ◐ conditional | 1 |" in page
     assert "| ✓ confirmed | 0 |" in page

@@ -207,7 +207,7 @@ def _row(claim: Claim) -> str:
     link = Path(os.path.relpath(claim.notebook, PAGE.parent)).as_posix()
     # Two columns, so that a phone shows the verdict; code does not break at a hyphen.
     cells = (
-        f"`{claim.id}` <br> {VERDICTS[claim.verdict]} {claim.verdict}",
+        f"`{claim.id}` <br> {VERDICTS[claim.verdict]}&nbsp;{claim.verdict}",
         f"{text} <br> [{claim.title}]({link}), “{claim.section}”",
     )
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
