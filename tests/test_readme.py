@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import lossutils as lu
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -30,3 +32,10 @@ def test_ci_finds_the_line_it_runs(end):
     lines = re.findall(rf"^python3 -m venv .*{end}.*$", README, re.M)
     assert len(lines) == 1
     assert "-r requirements.txt" in lines[0] or "-qr requirements.txt" in lines[0]
+
+
+def test_counts_are_those_of_the_catalogue_and_the_ledger():
+    ledger = (ROOT / "reference" / "claims.md").read_text(encoding="utf-8")
+    claims = len(re.findall(r"^\| `[A-Z]-\d+", ledger, re.M))
+    assert f"stand {len(lu.CATALOGUE)} losses" in README
+    assert f"It answers {claims} claims" in README
