@@ -8,8 +8,9 @@ tensor(1.3125)
 import importlib
 from types import ModuleType
 
-from lossutils import losses
+from lossutils import doctor, losses
 from lossutils.catalogue import CATALOGUE, Entry
+from lossutils.doctor import Diagnosis, Finding, LossCheckError, check_loss, diagnose
 from lossutils.losses.classification import *
 from lossutils.losses.regression import *
 from lossutils.losses.robust import *
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 _ROOMS = ("datasets", "landscape", "plots")
 
 __all__ = ["CATALOGUE", "Entry", *_ROOMS]
+__all__ += ["Diagnosis", "Finding", "LossCheckError", "check_loss", "diagnose", "doctor"]
 __all__ += losses.classification.__all__
 __all__ += losses.regression.__all__
 __all__ += losses.robust.__all__

@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from inspect import signature
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from lossutils.catalogue import CATALOGUE
+from lossutils.doctor import CHECKS, Diagnosis, Finding
 from tools import gallery
 
 REFRESH = "run: python -m tools.gallery"
@@ -40,6 +42,10 @@ def content(nb):
     return [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in nb.cells]
 
 
+def all_code(nb):
+    return "\n".join(cell.source for cell in nb.cells if cell.cell_type == "code")
+
+
 def test_is_current(committed, generated):
     stored, made = content(committed), content(generated)
     assert [cell[0] for cell in stored] == [cell[0] for cell in made], REFRESH
@@ -57,10 +63,14 @@ def test_every_entry_appears_once(committed):
     drawn = Counter(
         name
         for cell in committed.cells
-        if cell.cell_type == "code"
+        if cell.id.endswith("-drawing")
         for name in re.findall(r"lu\.(\w+)[,)]", cell.source.partition("\n")[0])
     )
+    examined = Counter(
+        re.findall(r"lu\.diagnose\(lu\.(\w+), task=\"(\w+)\"\)", all_code(committed))
+    )
     assert drawn == Counter(NAMES), REFRESH
+    assert examined == Counter((e.name, e.task) for e in ENTRIES), REFRESH
 
 
 def test_every_family_and_task_is_known():
@@ -110,6 +120,44 @@ def test_influence_is_what_the_gradient_does(entry, helpers):
         assert pull[2] > 0.01
     else:
         assert pull[2] < 1e-4 * near.slope.abs().max()
+
+
+# What the doctor says.
+
+
+def ailing(severity):
+    """What a doctor says who finds one thing wrong, or one property."""
+    found = Finding("finite", severity, "The loss is NaN at 0.", {"value": 0}, "", "")
+    return Diagnosis("mse", "regression", (found,), ("shape",), {}, {})
+
+
+@pytest.mark.parametrize("severity", ["error", "warning"])
+def test_an_ailing_entry_stops_the_page(generated, severity):
+    cells = [cell for cell in generated.cells if cell.id.endswith("-doctor")]
+    assert len(cells) == len(CATALOGUE)
+    doctor = SimpleNamespace(
+        **{name: name for name in NAMES}, diagnose=lambda loss, task: ailing(severity)
+    )
+    for cell in cells:
+        with pytest.raises(AssertionError):
+            exec(cell.source, {"lu": doctor, "in_short": str})
+
+
+def test_a_note_is_one_line(helpers):
+    text = helpers["in_short"](ailing("note")).data
+    assert text.splitlines()[0] == "**What the doctor says:** no error, no warning."
+    assert text.splitlines()[2:] == ["- *finite*: The loss is NaN at 0."]
+
+
+def test_stored_notes_name_public_checks(committed):
+    for cell in committed.cells:
+        if cell.id.endswith("-doctor"):
+            [output] = cell.outputs
+            first, blank, *notes = output.data["text/markdown"].splitlines()
+            assert (first.endswith("no error, no warning."), blank) == (True, "")
+            named = [re.match(r"- \*([\w-]+)\*: \S", note) for note in notes]
+            assert all(named), cell.id  # one line each
+            assert {match[1] for match in named} <= set(CHECKS), cell.id
 
 
 # How curves are described.

@@ -13,12 +13,18 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_example_prints_what_the_readme_shows():
-    blocks = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.S)
-    code, shown = blocks.groups()
+EXAMPLES = re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.S)
+
+
+def test_every_block_of_python_shows_what_it_prints():
+    assert len(EXAMPLES) == README.count("```python\n") >= 2
+
+
+@pytest.mark.parametrize(("code", "shown"), EXAMPLES, ids=["doctor", "lossutils"])
+def test_the_example_prints_what_the_readme_shows(code, shown):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    error = run.stderr.strip().splitlines()[-1]
-    assert f"{run.stdout}{error}\n" == shown
+    error = run.stderr.strip().splitlines()[-1:]  # one that ends in an error shows it
+    assert "\n".join([run.stdout.rstrip("\n"), *error]) + "\n" == shown
 
 
 def test_links_lead_to_files():
@@ -39,3 +45,4 @@ def test_counts_are_those_of_the_catalogue_and_the_ledger():
     claims = len(re.findall(r"^\| `[A-Z]-\d+", ledger, re.M))
     assert f"stand {len(lu.CATALOGUE)} losses" in README
     assert f"It answers {claims} claims" in README
+    assert f"puts {len(lu.doctor.CHECKS)} questions" in README

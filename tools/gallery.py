@@ -115,10 +115,12 @@ OVERLAID: dict[str, tuple[str, *tuple[float, ...]]] = {
 }
 
 
-# The second code cell: what the drawings are made with.
+# The second code cell: what drawings and doctor's lines are made with. A note's line
+# stands as Markdown, so that it wraps where printed text would run off a phone.
 HELPERS = """\
 from functools import partial
 import matplotlib.pyplot as plt
+from IPython.display import Markdown
 
 x = torch.arange(-600, 601, dtype=torch.float64) / 100
 p = torch.arange(100, 1000, dtype=torch.float64) / 1000
@@ -136,7 +138,11 @@ def of_logit(loss):
 
 def of_probability(loss):
     \"\"\"The loss over the probability of the true one of two classes.\"\"\"
-    return lambda p, y, **given: loss(torch.stack([p, 1 - p], 1), y.long(), **given)"""
+    return lambda p, y, **given: loss(torch.stack([p, 1 - p], 1), y.long(), **given)
+
+def in_short(diagnosis):
+    notes = "".join(f"\\n- *{note.check}*: {note.summary}" for note in diagnosis.notes)
+    return Markdown(f"**What the doctor says:** no error, no warning.\\n{notes}")"""
 
 
 # What a curve shows, in words.
@@ -249,6 +255,16 @@ def drawing(entry: lu.Entry, helpers: dict[str, Any]) -> dict[str, Any]:
                 "name": f"fig-{anchor(entry)}",
             },
         },
+    )
+
+
+def examination(entry: lu.Entry) -> dict[str, Any]:
+    """Return the cell that shows what the doctor says of an entry."""
+    return code(
+        f"{entry.name}-doctor",
+        f'diagnosis = lu.diagnose(lu.{entry.name}, task="{entry.task}")\n'
+        "assert not diagnosis.errors + diagnosis.warnings\n"
+        "in_short(diagnosis)",
     )
 
 
@@ -367,7 +383,9 @@ def introduction(record: dict[str, Any]) -> str:
         f"is what the tests found with PyTorch {version} on {devices}; "
         "[the API page](api.md) says what is promised. In the drawings the value is what "
         "you minimise, the gradient is the pull of one point on the fit, and the curvature "
-        "sets the largest stable step."
+        "sets the largest stable step. Below each drawing [the loss "
+        "doctor](doctor.ipynb) says what it finds: nothing wrong, and properties to know; "
+        "[its checks](checks.md) are explained on a page of their own."
     )
 
 
@@ -387,7 +405,7 @@ def notebook() -> NotebookNode:
             "helpers",
             HELPERS,
             tags=["hide-cell"],
-            mystnb={"code_prompt_show": "Show how the drawings are made"},
+            mystnb={"code_prompt_show": "Show how drawings and doctor's notes are made"},
         ),
     ]
     for family, symbols in FAMILIES.items():
@@ -395,6 +413,7 @@ def notebook() -> NotebookNode:
         for entry in lu.CATALOGUE.values():
             if entry.family == family:
                 cells += [facts(entry, record, sources), drawing(entry, helpers)]
+                cells.append(examination(entry))
     nb = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     made: NotebookNode = nbformat.from_dict(nb)  # type: ignore[no-untyped-call]
     return made

@@ -4,8 +4,8 @@
 
 A PATH is a notebook or a folder; without one, all of chapters/ and reference/. Each
 notebook runs from its first cell in a new kernel of this Python. One that raises is
-left as it was. The gallery is made anew from the catalogue first, and
-reference/claims.md from the notebooks last.
+left as it was. The gallery is made anew from the catalogue first; reference/claims.md
+from the notebooks and reference/checks.md from the doctor's checks last.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from tools import FOLDERS, claims, find_notebooks, gallery
+from tools import FOLDERS, checks, claims, find_notebooks, gallery
 
 TIMEOUT = 120  # seconds a cell may take, as in pyproject.toml
 NOTEBOOK_METADATA = {
@@ -152,11 +152,12 @@ def main() -> int:
     if paths and not notebooks:
         parser.error(f"no notebook in {', '.join(map(str, paths))}")
     done = [refresh(notebook) for notebook in notebooks]
-    try:
-        claims.write()
-    except ValueError as error:
-        print(f"FAILED {claims.PAGE}: left as it was\n{error}", file=sys.stderr)
-        done.append(False)
+    for page in (claims, checks):
+        try:
+            page.write()
+        except ValueError as error:
+            print(f"FAILED {page.PAGE}: left as it was\n{error}", file=sys.stderr)
+            done.append(False)
     return 0 if all(done) else 1
 
 
