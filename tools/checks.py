@@ -39,7 +39,7 @@ class Section(NamedTuple):
 
     name: str
     group: str
-    chapter: str
+    chapters: Sequence[str]
     severities: Sequence[str]
     summary: str
     paragraphs: Sequence[str]
@@ -68,7 +68,8 @@ def section(name: str, check: Any) -> Section:
     severities = sorted(check.severities, key=SEVERITIES.index)
     if not severities:
         raise ValueError(f"check {name!r}: it can give no severity")
-    return Section(name, check.group, check.chapter, severities, summary, paragraphs)
+    chapters = list(dict.fromkeys((check.chapter, check.classes)))
+    return Section(name, check.group, chapters, severities, summary, paragraphs)
 
 
 def page(checks: Mapping[str, Any]) -> str:
@@ -107,8 +108,8 @@ def page(checks: Mapping[str, Any]) -> str:
                 lines += ["", f"## {s.name}", "", s.summary]
                 for paragraph in s.paragraphs:
                     lines += ["", _lead(paragraph)]
-                if link := _link(s):
-                    lines += ["", f"Read: {link}"]
+                if links := [link for c in s.chapters if (link := _link(s.name, c))]:
+                    lines += ["", f"Read: {', '.join(links)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -122,21 +123,21 @@ def _lead(paragraph: str) -> str:
     return f"**{start}:**{rest}" if colon and start in PARTS else paragraph
 
 
-def _link(s: Section) -> str:
-    """A link to the page that explains the check, under that page's own title.
+def _link(name: str, chapter: str) -> str:
+    """A link to a page that explains the check, under that page's own title.
 
     Empty where that is this page itself.
     """
-    path, _, anchor = s.chapter.partition("#")
+    path, _, anchor = chapter.partition("#")
     stem = ROOT / path.removesuffix(".html")
     if stem == PAGE.with_suffix(""):
-        if anchor not in ("", s.name):
-            raise ValueError(f"check {s.name!r}: {s.chapter!r} is another check's section")
+        if anchor not in ("", name):
+            raise ValueError(f"check {name!r}: {chapter!r} is another check's section")
         return ""
     sources = [stem.with_name(stem.name + end) for end in (".ipynb", ".md")]
     source = next((source for source in sources if source.is_file()), None)
     if source is None:
-        raise ValueError(f"check {s.name!r}: there is no page {s.chapter!r} in the book")
+        raise ValueError(f"check {name!r}: there is no page {chapter!r} in the book")
     link = Path(os.path.relpath(source, PAGE.parent)).as_posix()
     if not anchor:
         return f"[{_title(source)}]({link})"

@@ -194,20 +194,20 @@ def _examine(
         except Refused as refused:
             skipped[check.name] = f"the loss raised {refused}"
             continue
-        findings += [_finding(check, f) for f in found]
+        findings += [_finding(exam, check, f) for f in found]
         if not found:
             passed.append(check.name)
     return findings, passed, skipped
 
 
-def _finding(check: Check, found: Found) -> Finding:
+def _finding(exam: Examination, check: Check, found: Found) -> Finding:
     return Finding(
         check=check.name,
         severity=found.severity,
         summary=found.summary,
         evidence=dict(found.evidence),
         remedy=found.remedy,
-        chapter=check.chapter,
+        chapter=check.chapter if exam.regression else check.classes,
     )
 
 

@@ -41,6 +41,7 @@ class Check:
     group: Literal["safe", "fit"]
     severities: tuple[Severity, ...]
     chapter: str
+    classes: str  # the page for a classification's findings
     needs: tuple[str, ...]
     run: Callable[[Examination], Iterator[Found]]
     doc: str
@@ -55,6 +56,7 @@ def check(
     severities: tuple[Severity, ...],
     *,
     chapter: str | None = None,
+    classes: str | None = None,
     needs: tuple[str, ...] = (),
 ) -> Callable[
     [Callable[[Examination], Iterator[Found]]], Callable[[Examination], Iterator[Found]]
@@ -62,7 +64,9 @@ def check(
     """Register a check.
 
     `needs` may hold "gradient" (the loss has one), "steady" (it gives the same value
-    twice) and "values" (it is finite on an ordinary batch).
+    twice) and "values" (it is finite on an ordinary batch). `chapter` is the page that
+    explains what it finds, by default the check's own; `classes` the one for
+    classification, where that is another.
     """
 
     def register(
@@ -70,7 +74,9 @@ def check(
     ) -> Callable[[Examination], Iterator[Found]]:
         page = chapter or f"reference/checks.html#{name}"
         doc = run.__doc__ or ""
-        CHECKS[name] = Check(name, group, severities, page, needs, run, doc)
+        CHECKS[name] = Check(
+            name, group, severities, page, classes or page, needs, run, doc
+        )
         return run
 
     return register
@@ -269,8 +275,10 @@ class Examination:
         found = [self._profile(line) for line in self.form.lines()]
         if self.alone:
             for form in self.forms[1:]:
+                if form.shape == (1,):
+                    continue  # a column is what a row is, or `shape` says so
                 lines = form.lines()
-                chosen = lines[:2] + [line for line in lines[2:] if not line.main]
+                chosen = lines[:1] + [line for line in lines[1:] if not line.main]
                 found += [self._profile(line) for line in chosen]
         return found
 

@@ -201,7 +201,7 @@ class RegressionForm(Form):
     ) -> Line:
         right = self.truth(target)
         high = 1 if self.link == "log" else 3
-        grid = [self._step * s for s in _both_sides(-4, high, 8)]
+        grid = [self._step * s for s in _both_sides(-4, high, 6)]
         if self.positive_input:
             lowest = float(right.min())
             grid = [s for s in grid if s > -0.999 * lowest]
@@ -410,8 +410,12 @@ class BinaryForm(Form):
                 yield Batch(f"right by {size:g}", size * sign, target)
                 yield Batch(f"wrong by {size:g}", -size * sign, target)
         if math.prod(self.shape) == 1:
-            # Sums of probabilities pass 65504, the largest float16; sums of losses do not.
-            yield Batch("80,000 samples", *self.batch(80_000))
+            # Mostly 1: sums of probabilities and labels together pass 65504, the largest
+            # float16, where counts and sums of losses do not.
+            label = torch.ones((60_000, *self.shape), dtype=torch.float64)
+            label[::50] = 0
+            most = self.prediction(3 * (2 * label - 1))
+            yield Batch("60,000 samples", most, self.target(label))
 
     def hopeless(self) -> Iterator[Batch]:
         _, target = self.batch()

@@ -382,6 +382,10 @@ def _draw_noise(ax: Axes, noise: NoiseResponse | None, taken: int, why: str) -> 
         return _say(ax, "no finite response", clear=False)
     if decades:
         ax.set_xscale("log")
+        # At most three labels fit: first, middle and last level.
+        shown = [levels[0], levels[len(levels) // 2], levels[-1]]
+        ax.set_xticks(shown, [f"{level:.3g}" for level in shown])
+        ax.xaxis.set_minor_formatter("")
 
 
 def _drawable(values: Sequence[float]) -> Array:

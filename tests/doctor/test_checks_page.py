@@ -22,7 +22,9 @@ DOC = """Is |value| finite wherever training may go?
 
 
 def check(group="safe", chapter=TAXONOMY, severities=("note", "error"), doc=DOC):
-    return SimpleNamespace(group=group, chapter=chapter, severities=severities, doc=doc)
+    return SimpleNamespace(
+        group=group, chapter=chapter, classes=chapter, severities=severities, doc=doc
+    )
 
 
 def registry():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lossutils.doctor.examination import Examination, Found, Skip, check, largest, same
-from lossutils.doctor.forms import BinaryForm, MulticlassForm, RegressionForm
+from lossutils.doctor.forms import BinaryForm, Form, MulticlassForm, RegressionForm
 from lossutils.doctor.patient import Refused
 
 
@@ -43,6 +43,10 @@ def shape(exam: Examination) -> Iterator[Found]:
     row = () in shapes
     pair = (input, target) if row else (input[:, None], target[:, None])
     right = exam.value(*pair)
+    rights = [right]
+    if exam.patient.swapped and shapes >= {(), (1,)}:
+        # Keras takes the mean over the last axis, which of a row are the samples.
+        rights.append(exam.value(input[:, None], target[:, None]))
     for words, unequal in (
         ("prediction (N, 1), target (N,)", (input[:, None], target)),
         ("prediction (N,), target (N, 1)", (input, target[:, None])),
@@ -54,7 +58,7 @@ def shape(exam: Examination) -> Iterator[Found]:
         words_of_shape = ("size", "shape", "broadcast")
         if any(w in text for text in exam.patient.warned for w in words_of_shape):
             continue  # not in silence
-        if same(found.value, right, 1e-4):
+        if any(same(found.value, value, 1e-4) for value in rights):
             continue
         summary = (
             f"Broadcasts in silence: {words} gives {found.value:.4g}, where equal shapes "
@@ -78,20 +82,24 @@ def reduction(exam: Examination) -> Iterator[Found]:
     6 and 12 classes; and weights, where the loss takes a `weight` or `sample_weight`.
 
     Thresholds: between N and 2 N the difference of two batches' losses may change by at
-    most 15 % (a mean does not change at all, a sum doubles). The loss of equal logits must
+    most 15 % (a mean does not change at all, a sum doubles), and two doublings may not
+    both add 5 %. The loss of equal logits must
     not fall with the number of classes as 1/C: that is a mean over samples and classes.
     Weights must change the value, and weigh the samples they belong to.
 
     Remedy: divide once, by the number of samples or elements; then the learning rate does
     not depend on the batch size.
     """
-    yield from _batch_size(exam)
+    for form in (exam.form, *(f for f in exam.forms if len(f.shape) == 1)):
+        found = list(_batch_size(exam, form))
+        yield from found
+        if found:
+            break
     yield from _class_count(exam)
     yield from _weights(exam)
 
 
-def _batch_size(exam: Examination) -> Iterator[Found]:
-    form = exam.form
+def _batch_size(exam: Examination, form: Form) -> Iterator[Found]:
     values = {}
     for copies in (1, 2, 4):
         for seed in range(4):
@@ -121,6 +129,14 @@ def _batch_size(exam: Examination) -> Iterator[Found]:
             "step size depends on the batch size."
         )
         remedy = "Divide by the number of samples: reduction='mean', or .mean() for .sum()"
+    elif _adds_up(values):
+        grown = values[4, 0] - values[2, 0]
+        summary = (
+            f"The value depends on the batch size: the same samples twice over, and four "
+            f"times, cost {values[1, 0]:.4g}, {values[2, 0]:.4g}, {values[4, 0]:.4g} "
+            f"({grown:+.3g} at each doubling)."
+        )
+        remedy = "Normalise over the classes or outputs of a sample, not over the batch"
     elif 0 < twice < 0.87 and four < twice:
         summary = (
             f"The same samples twice over cost only {twice:.3g} times as much: the value "
@@ -131,6 +147,16 @@ def _batch_size(exam: Examination) -> Iterator[Found]:
         return
     evidence = {"loss of 2N / loss of N": twice, "loss of 4N / loss of N": four}
     yield Found("warning", summary, remedy, evidence)
+
+
+def _adds_up(values: dict[tuple[int, int], float]) -> bool:
+    """Whether each doubling of the batch moves the value on, as a log-sum over it does."""
+    for seed in range(4):
+        one, two, four = (values[copies, seed] for copies in (1, 2, 4))
+        first, second = two - one, four - two
+        if abs(first) <= 0.05 * abs(one) or not 0.7 * first * first <= first * second:
+            return False
+    return True
 
 
 def _class_count(exam: Examination) -> Iterator[Found]:

@@ -34,12 +34,12 @@ def _near_span(exam: Examination, profile: Profile) -> float:
     return max(values) - min(values) if values else 0.0
 
 
-@check("continuity", "fit", ("warning",), needs=("values", "steady"))
+@check("continuity", "fit", ("warning",), needs=("values", "steady", "gradient"))
 def continuity(exam: Examination) -> Iterator[Found]:
     """Does the value jump between neighbouring predictions?
 
-    Probes: neighbours on every line between which the value changes more than the slope
-    explains; the place is narrowed down by halving.
+    Probes: the middle of neighbours on every line, beside the cubic through their values
+    and slopes; where they disagree, halving finds the place.
 
     Thresholds: a jump of 0.1 % of the loss's range over ordinary errors that remains
     across a billionth of the distance (a millionth where float32 is all there is).
@@ -47,68 +47,77 @@ def continuity(exam: Examination) -> Iterator[Found]:
     Remedy: two branches of a torch.where have to meet where they join; counts,
     comparisons and rounding jump and have no slope.
     """
+    width = 1e-9 if exam.eps < 1e-9 else 1e-6
     for profile in exam.profiles:
         span = _near_span(exam, profile)
         if span == 0:
             continue
-        finite = profile.finite
-        suspects = []
-        for i, j in itertools.pairwise(finite):
-            if j != i + 1:
+        for _, i in sorted(_uneven(exam, profile, span), reverse=True)[:8]:
+            at, jump, steep = _jump(exam, profile, i, width)
+            reach = max(abs(at), 1e-3)
+            if jump <= 1e-3 * span + 10 * steep * width * reach:
                 continue
-            if exam.logits and abs(profile.x[i]) > (30 if exam.eps < 1e-9 else 8):
-                continue  # saturated probabilities round in visible steps
-            step = profile.x[j] - profile.x[i]
-            change = profile.value[j] - profile.value[i]
-            expected = (profile.slope[i] + profile.slope[j]) / 2 * step
-            bend = abs(profile.slope[i] - profile.slope[j]) * step
-            unexplained = abs(change - expected) - 0.3 * bend
-            if unexplained > 1e-3 * span:
-                suspects.append((unexplained, i, abs(change)))
-        # The worst few: with a wrong gradient every interval is a suspect.
-        for _, i, size in sorted(suspects, reverse=True)[:6]:
-            j = i + 1
-            jump = _jump(exam, profile, i, size)
-            steep = max(abs(profile.slope[i]), abs(profile.slope[j]))
-            reach = max(abs(profile.x[i]), abs(profile.x[j]), 1e-3)
-            width = (1e-9 if exam.eps < 1e-9 else 1e-6) * reach
-            if jump is None or jump[1] <= 1e-3 * span + 10 * steep * width:
-                continue
-            at, size = jump
             summary = (
-                f"The value jumps by {size:.4g} at {profile.line.axis} {at:.4g} "
+                f"The value jumps by {jump:.4g} at {profile.line.axis} {at:.4g} "
                 f"({profile.line.words}); the gradient knows nothing of it."
             )
             remedy = (
                 "Make the branches of torch.where meet, by adding the missing constant; "
                 "replace counts, comparisons and rounding by smooth functions"
             )
-            yield Found("warning", summary, remedy, {"at": at, "jump": size})
+            yield Found("warning", summary, remedy, {"at": at, "jump": jump})
             return
 
 
-def _jump(
-    exam: Examination, profile: Profile, i: int, change: float
-) -> tuple[float, float] | None:
-    low, high = profile.x[i], profile.x[i + 1]
-    value_low, value_high = profile.value[i], profile.value[i + 1]
-    width = 1e-9 if exam.eps < 1e-9 else 1e-6
-    for _ in range(60):
-        if high - low <= width * max(abs(low), abs(high), 1e-3):
-            break
-        middle = (low + high) / 2
+def _uneven(
+    exam: Examination, profile: Profile, span: float
+) -> Iterator[tuple[float, int]]:
+    """(how much, where) the loss between neighbours is not what their slopes promise."""
+    limit = 30 * _scale(exam)
+    if exam.logits and exam.eps > 1e-9:
+        limit = 8.0  # saturated probabilities round in visible steps
+    for i, j in itertools.pairwise(profile.finite):
+        low, high = profile.x[i], profile.x[j]
+        if j != i + 1 or max(abs(low), abs(high)) > limit:
+            continue
+        step = high - low
+        bend = (profile.slope[i] - profile.slope[j]) * step
+        middle = (profile.value[i] + profile.value[j]) / 2 + bend / 8
         try:
-            value = exam.cost(profile.line, middle)
+            found = exam.cost(profile.line, (low + high) / 2)
         except Refused:
-            return None
-        if not math.isfinite(value):
-            return None
-        if abs(value - value_low) > abs(value_high - value):
-            high, value_high = middle, value
+            continue
+        off = abs(found - middle)
+        if math.isfinite(off) and off > 0.02 * abs(bend) + 1e-4 * span:
+            yield off, i
+
+
+def _jump(
+    exam: Examination, profile: Profile, i: int, width: float
+) -> tuple[float, float, float]:
+    """Where between neighbours the value jumps, by how much, and the slope there."""
+    ends = [(profile.x[k], profile.value[k], profile.slope[k]) for k in (i, i + 1)]
+
+    def unexplained(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+        off = abs(b[1] - a[1] - (a[2] + b[2]) / 2 * (b[0] - a[0]))
+        return off if math.isfinite(off) else 0.0
+
+    low, high = ends
+    for _ in range(60):
+        if high[0] - low[0] <= width * max(abs(low[0]), abs(high[0]), 1e-3):
+            break
+        x = (low[0] + high[0]) / 2
+        try:
+            middle = (x, *exam.along(profile.line, x))
+        except Refused:
+            break
+        if unexplained(low, middle) > unexplained(middle, high):
+            high = middle
         else:
-            low, value_low = middle, value
-        change = abs(value_high - value_low)
-    return high, change
+            low = middle
+    jump = abs(high[1] - low[1])
+    steep = max(abs(low[2]), abs(high[2]))
+    return high[0], jump if math.isfinite(jump + steep) else 0.0, steep
 
 
 @check("conditioning", "fit", ("warning",), needs=("values", "steady", "gradient"))
@@ -120,7 +129,7 @@ def conditioning(exam: Examination) -> Iterator[Found]:
 
     Thresholds: a ratio of 100 between the largest and the smallest curvature that is not
     0; growth with a power above 2.6 (squared error has 2), which is a flat bottom where
-    gradient descent crawls.
+    gradient descent crawls. Above 6 it is a dead zone, as of the ε-insensitive loss.
 
     Remedy: standardise the targets, one by one, or weigh the outputs so that their
     curvatures agree.
@@ -184,6 +193,8 @@ def _flat_bottom(exam: Examination) -> Iterator[Found]:
     if not powers or min(powers) <= 2.6:
         return
     power = min(powers)
+    if power > 6:
+        return  # a dead zone that the smaller error lies in, as support vectors have it
     summary = (
         f"The bottom is flat: near the truth the loss grows as the error to the power "
         f"{power:.2g}, so the pull dies out long before the fit is good."
@@ -198,6 +209,7 @@ def _flat_bottom(exam: Examination) -> Iterator[Found]:
     ("warning", "note"),
     needs=("values", "steady", "gradient"),
     chapter=f"{TAXONOMY}/outlier_sensitivity.html",
+    classes=f"{TAXONOMY}/classification_losses.html",
 )
 def convexity(exam: Examination) -> Iterator[Found]:
     """Is there one valley only?
@@ -384,7 +396,13 @@ def noise(exam: Examination) -> Iterator[Found]:
             yield Found("note", summary, remedy, found)
 
 
-@check("initial-value", "fit", ("warning", "note"), needs=("values", "steady"))
+@check(
+    "initial-value",
+    "fit",
+    ("warning", "note"),
+    needs=("values", "steady"),
+    chapter=f"{TAXONOMY}/classification_losses.html",
+)
 def initial_value(exam: Examination) -> Iterator[Found]:
     """What should the loss be before training, and can it get well below that?
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from lossutils.doctor.checks.classes import wrong_class
 from lossutils.doctor.checks.pull import TAXONOMY
 from lossutils.doctor.examination import Examination, Found, Profile, Skip, check
-from lossutils.doctor.forms import BinaryForm, MulticlassForm, RegressionForm
+from lossutils.doctor.forms import BinaryForm, RegressionForm
 from lossutils.doctor.patient import Refused
 
 
@@ -28,18 +29,22 @@ def _truth(profile: Profile) -> int:
     ("error", "warning", "note"),
     needs=("values", "steady"),
     chapter=f"{TAXONOMY}/regression_losses.html",
+    classes=f"{TAXONOMY}/classification_losses.html",
 )
 def minimiser(exam: Examination) -> Iterator[Found]:
     """Is the best prediction the truth?
 
     Probes: the lowest loss along each line through the truth, for several targets; in
     classification, whether the true class is the cheapest to predict, and by more the more
-    confident. With `expects`, the best constant for 41 skewed targets beside their mean,
-    median or quantile.
+    confident, and the best answer sure of it. With `expects`, the best constant for 41
+    skewed targets beside their mean, median or quantile.
 
-    Thresholds: a displacement above 1 % of the targets' scale that lowers the loss by more
+    Thresholds: a displacement above 3 % of the targets' scale that lowers the loss by more
     than 10⁻⁶ of what an error of one scale costs. A best constant further than 5 % of the
-    standard deviation from what was expected.
+    standard deviation from what was expected. In classification: a best answer on the
+    wrong side, or a certain one for balanced labels; for a certain class a best answer of
+    less than 0.65, or of 0.05 more for one of two classes; exact truth that costs 30 % of
+    the range where there is no logarithm.
 
     Remedy: check signs, the order of the arguments, and terms that do not vanish at the
     truth: a linear term, a penalty on the prediction, a weight inside the square.
@@ -52,21 +57,7 @@ def minimiser(exam: Examination) -> Iterator[Found]:
         if not found:
             yield from _unexpected(exam)
     else:
-        yield from _wrong_class(exam)
-
-
-def _ratio_like(exam: Examination) -> bool:
-    """Whether the loss behaves as a ratio such as Dice does, on a single label too.
-
-    Those are 0 for the right answers and bounded, and one of balanced labels is worth
-    giving up for the other.
-    """
-    right = max(p.value[0] for p in exam.mains)
-    wrong = max(p.at(25.0 if exam.logits else 0.99)[0] for p in exam.mains)
-    if not exam.logits:
-        return right < 0.05 * wrong
-    pulls = [abs(p.at(25.0)[1]) for p in exam.mains]
-    return max(pulls) < 1e-3 * max(abs(s) for p in exam.mains for s in p.slope)
+        yield from wrong_class(exam)
 
 
 def _displaced(exam: Examination) -> Iterator[Found]:
@@ -88,7 +79,7 @@ def _displaced(exam: Examination) -> Iterator[Found]:
         gain = profile.value[truth] - profile.value[best]
         floor = 1e-6 * span + 16 * exam.eps * abs(profile.value[truth])
         shift = abs(profile.x[best])
-        if gain > floor and shift > 0.01 * scale and (worst is None or shift > worst[0]):
+        if gain > floor and shift > 0.03 * scale and (worst is None or shift > worst[0]):
             worst = shift, profile, best
     if worst is None:
         exam.measure("minimiser", displacement=0.0)
@@ -205,125 +196,13 @@ def _unexpected(exam: Examination) -> Iterator[Found]:
     yield Found("warning", summary, remedy, evidence)
 
 
-def _wrong_class(exam: Examination) -> Iterator[Found]:
-    remedy = (
-        "Check the sign, the labels (0/1 or −1/1, classes from 0), the axis of the softmax "
-        "and the order of the arguments"
-    )
-    for profile in exam.profiles:
-        finite = [i for i in range(len(profile.x)) if math.isfinite(profile.value[i])]
-        if len(finite) < 10:
-            continue
-        values = [profile.value[i] for i in finite]
-        span = max(values) - min(values)
-        if span <= 16 * exam.eps * max(map(abs, values)):
-            continue
-        moderate = [i for i in finite if abs(profile.x[i]) <= 30]
-        best = min(moderate, key=lambda i: profile.value[i])
-        undecided = 0.0 if exam.logits else 0.5
-        # The cheapest of those that are as cheap: a hinge is 0 for all right answers.
-        ties = [
-            i for i in moderate if profile.value[i] <= profile.value[best] + 1e-9 * span
-        ]
-        right = min(ties, key=lambda i: profile.x[i])
-        if profile.x[right] < undecided - 1e-6:
-            continue
-        here = profile.at(undecided)[0]
-        gain = here - profile.value[best]
-        if profile.x[right] > undecided + 1e-6 or gain <= 1e-6 * span:
-            at = profile.x[right]
-            summary = (
-                f"The cheapest prediction is on the wrong side: {profile.line.axis} "
-                f"{at:.3g} costs {profile.value[right]:.4g} ({profile.line.words}), being "
-                f"right costs {profile.value[finite[0]]:.4g}."
-            )
-            evidence = {
-                "cheapest at": at,
-                "loss there": profile.value[right],
-                "loss when right": profile.value[finite[0]],
-            }
-            yield Found("error", summary, remedy, evidence)
-            return
-    yield from _rivals(exam, remedy)
-    yield from _undecided(exam)
-
-
-def _undecided(exam: Examination) -> Iterator[Found]:
-    """With half of the labels 1, is the best constant a certain answer?"""
-    form = exam.form
-    if not isinstance(form, BinaryForm) or form.kind == "distances":
-        return
-    if math.prod(form.shape) != 1 or not exam.separable:
-        return  # a ratio over a sample or batch, such as Dice, has no constant to judge
-    if _ratio_like(exam):
-        return
-    label = torch.ones((form.samples, *form.shape), dtype=torch.float64)
-    label[::2] = 0
-    target = form.target(label)
-    scores = [i / 4 for i in range(-40, 41)]
-    costs = []
-    for score in scores:
-        input = form.prediction(torch.full_like(label, score))
-        costs.append(exam.value(input, target))
-    if not all(map(math.isfinite, costs)) or max(costs) == min(costs):
-        return
-    tie = 1e-6 * (max(costs) - min(costs))
-    # Of equally good constants the most undecided: a hinge has many.
-    best = min(
-        (s for s, c in zip(scores, costs, strict=True) if c <= min(costs) + tie), key=abs
-    )
-    exam.measure("minimiser", balanced_labels=best)
-    if abs(best) <= 3.95:
-        return
-    constant = 1 / (1 + math.exp(-best)) if form.kind == "probabilities" else best
-    summary = (
-        f"With half of the labels 1 the best constant prediction is {constant:.3g}, a "
-        "certain answer: the loss is biased towards one class."
-    )
-    remedy = (
-        "Are probabilities handed to a loss for logits, or is a bias, sigmoid or margin "
-        "added twice? A class weight belongs on the loss, not on the score"
-    )
-    yield Found("warning", summary, remedy, {"best constant": constant})
-
-
-def _rivals(exam: Examination, remedy: str) -> Iterator[Found]:
-    """For each class: of all one-hot answers, is its own the cheapest?"""
-    form = exam.form
-    if not isinstance(form, MulticlassForm):
-        return
-    classes = min(form.classes, 8)
-    for true in range(classes):
-        costs = []
-        for answer in range(classes):
-            index = torch.full((1, *form.places), answer)
-            logits = 6 * torch.nn.functional.one_hot(index, form.classes).double()
-            input = form.prediction(logits.movedim(-1, 1))
-            target = form.target(torch.full((1, *form.places), true))
-            try:
-                costs.append(exam.value(input, target))
-            except Refused:
-                return
-        if not all(map(math.isfinite, costs)) or max(costs) - min(costs) == 0:
-            continue
-        cheapest = min(range(classes), key=lambda k: costs[k])
-        slack = 1e-6 * (max(costs) - min(costs))
-        if costs[true] > costs[cheapest] + slack:
-            summary = (
-                f"For class {true} the cheapest answer is class {cheapest}: "
-                f"{costs[cheapest]:.4g} against {costs[true]:.4g} for the right one."
-            )
-            evidence = {"class": true, "loss by answer": costs}
-            yield Found("error", summary, remedy, evidence)
-            return
-
-
 @check(
     "asymmetry",
     "fit",
     ("warning", "note"),
     needs=("values", "steady"),
     chapter=f"{TAXONOMY}/regression_losses.html",
+    classes=f"{TAXONOMY}/classification_losses.html",
 )
 def asymmetry(exam: Examination) -> Iterator[Found]:
     """Is an error too high as expensive as one too low?
@@ -331,10 +210,10 @@ def asymmetry(exam: Examination) -> Iterator[Found]:
     Probes: the loss at errors of the same size above and below, from 0.01 to 3 scales;
     for two classes, the loss of the same mistake on either.
 
-    Thresholds: costs that differ by more than 10 % for every target. With a quantile as
-    `expects`, `minimiser` judges instead. On positive numbers only small errors count,
-    since relative and logarithmic errors are meant to be uneven. Two classes that differ
-    are a note.
+    Thresholds: costs that differ by more than 10 %, for seven targets of ten. With a
+    quantile as `expects`, `minimiser` judges instead. On positive numbers only small
+    errors count, since relative and logarithmic errors are meant to be uneven. Two classes
+    that differ are a note.
 
     Remedy: a pinball or expectile loss is asymmetric by design: say which quantile is
     meant with `expects=`. Otherwise look for a sign, or an abs that is missing.
@@ -348,7 +227,11 @@ def asymmetry(exam: Examination) -> Iterator[Found]:
         return
     form = exam.form
     scale = 1.0 if form.link == "log" else form.scale
-    sizes = (1e-2, 3e-2) if form.positive else (1e-2, 0.1, 1.0, 3.0)
+    sizes: tuple[float, ...] = (1e-2, 0.1, 1.0, 3.0)
+    if form.positive:
+        sizes = (1e-2, 3e-2)
+    elif math.prod(form.shape) > 1:
+        sizes = (1e-2,)  # a cosine distance sees the direction, not the length
     per_line = []
     for profile in exam.mains:
         truth = profile.value[_truth(profile)]
@@ -364,7 +247,9 @@ def asymmetry(exam: Examination) -> Iterator[Found]:
             if skew > 1.05 * worst[0] or (skew > 0.95 * worst[0] and size <= 1):
                 worst = skew, size * scale, above, below
         per_line.append((*worst, profile))
-    if not per_line or min(w[0] for w in per_line) <= math.log(1.1):
+    # A penalty on the prediction pulls to 0 from either side: not seen at target 0.
+    skewed = sum(w[0] > math.log(1.1) for w in per_line)
+    if not per_line or skewed < 0.7 * len(per_line):
         return
     _, size, above, below, profile = max(per_line, key=lambda w: w[0])
     dear, cheap = ("high", "low") if above > below else ("low", "high")

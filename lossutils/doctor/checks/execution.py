@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -215,18 +216,20 @@ def _device_findings(reason: str) -> Iterator[Found]:
 def compiles(exam: Examination) -> Iterator[Found]:
     """Does torch.compile take the loss in one piece, and give the same?
 
-    Probes: `torch.compile(loss, fullgraph=True, backend="aot_eager")`, value and gradient
-    beside the plain ones. The backend traces as the default one does and needs no C++
-    compiler. Runs with `compile=True`, or when named in `checks`.
+    Probes: the graph breaks that `torch._dynamo.explain` finds, then value and gradient of
+    `torch.compile(loss, backend="aot_eager")` beside the plain ones. The backend traces as
+    the default one does and needs no C++ compiler. Runs with `compile=True`, or when named
+    in `checks`.
 
-    Thresholds: 1e-6 of the value and of the largest gradient (1e-4 in float32).
+    Thresholds: no break; 1e-6 of the value and of the largest gradient (1e-4 in float32).
 
-    Remedy: a graph break comes from `.item()`, a Python `if` on values, boolean indexing
-    or printing; torch.where and multiplied masks do without.
+    Remedy: a graph break comes from `.item()`, a Python `if` on values or boolean indexing;
+    torch.where and multiplied masks do without.
     """
     patient = exam.patient
+    if patient.keras:
+        raise Skip("Keras compiles its models itself")
     input, target = exam.form.batch()
-    tolerance = 1e-6 if exam.eps < 1e-9 else 1e-4
     plain = exam.answer(input, target)
     loss = patient.loss
     remedy = (
@@ -234,26 +237,38 @@ def compiles(exam: Examination) -> Iterator[Found]:
         "and multiplied masks; torch._dynamo.explain(loss)(input, target) names the line"
     )
     torch._dynamo.reset()
+    log = logging.getLogger("torch._dynamo")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # it prints what is reported here
     try:
-        patient.loss = torch.compile(loss, fullgraph=True, backend="aot_eager")
+        leaf = patient.cast(input, exam.fine).requires_grad_()
+        with patient.guarded():
+            explained = torch._dynamo.explain(patient.raw)(
+                leaf.clone(), patient.cast(target, exam.fine)
+            )
+        torch._dynamo.reset()
+        patient.loss = torch.compile(loss, backend="aot_eager")
         found = exam.answer(input, target)
     except Refused as refused:
         reason = str(refused)
-        patient.loss = loss
-        summary = f"torch.compile(fullgraph=True) fails: {reason}"
-        yield Found("warning", summary, remedy, {"raised": reason})
+        yield Found("warning", f"torch.compile fails: {reason}", remedy, {"raised": reason})
         return
     finally:
+        log.setLevel(level)
         patient.loss = loss
         torch._dynamo.reset()
+    if explained.break_reasons:
+        reason = " ".join(str(explained.break_reasons[0].reason).split())[:120]
+        count = len(explained.break_reasons)
+        summary = f"torch.compile breaks the graph ({count} ×): {reason}"
+        yield Found("warning", summary, remedy, {"graph breaks": count, "first": reason})
     off = abs(found.value - plain.value) / max(abs(plain.value), 1e-300)
     if plain.gradient is not None and found.gradient is not None:
-        size = float(plain.gradient.abs().max())
-        gap = float((found.gradient - plain.gradient).abs().max())
-        off = max(off, gap / max(size, 1e-300))
+        size = max(float(plain.gradient.abs().max()), 1e-300)
+        off = max(off, float((found.gradient - plain.gradient).abs().max()) / size)
     elif (plain.gradient is None) != (found.gradient is None):
         off = math.inf
-    if off > tolerance:
+    if off > (1e-6 if exam.eps < 1e-9 else 1e-4):
         summary = (
             f"Compiled, the loss gives {found.value:.6g}, plain {plain.value:.6g}, or "
             "another gradient."

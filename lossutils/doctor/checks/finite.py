@@ -185,7 +185,7 @@ def half_precision(exam: Examination) -> Iterator[Found]:
     """Does the loss survive float16 and bfloat16?
 
     Probes: batches whose numbers every half type holds (errors up to 10 units, logits up
-    to 50, exact fits, absent classes, a batch of 80,000 labels), in float16 and bfloat16,
+    to 50, exact fits, absent classes, a batch of 60,000 labels), in float16 and bfloat16,
     beside the same numbers in float64.
 
     Thresholds: NaN or infinity where float32 has none, or a value off by more than 20 %

@@ -142,7 +142,7 @@ def _along(exam: Examination, profile: Profile) -> Iterator[Mismatch]:
     pull = max(largest(a.gradient) for a in exam.typical)
     if steep < 1e-9 * pull:
         return  # round-off: a single sample is worth nothing here
-    inner = [i for i in profile.finite if 0 < i < len(profile.x) - 1][::4]
+    inner = [i for i in profile.finite if 0 < i < len(profile.x) - 1][::5]
     for i in inner:
         x = profile.x[i]
         room = min(x - profile.x[i - 1], profile.x[i + 1] - x)

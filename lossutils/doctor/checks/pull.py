@@ -32,6 +32,7 @@ def sides(profile: Profile) -> Iterator[tuple[str, list[float], list[float]]]:
     ("warning", "note"),
     needs=("values", "steady", "gradient"),
     chapter=f"{TAXONOMY}/outlier_sensitivity.html",
+    classes=f"{TAXONOMY}/classification_losses.html",
 )
 def plateau(exam: Examination) -> Iterator[Found]:
     """Does the pull vanish where the prediction is far wrong?
@@ -42,7 +43,7 @@ def plateau(exam: Examination) -> Iterator[Found]:
     Thresholds: a regression's slope that falls to a tenth within a millionth of the error
     and stays there, or is below 1 % of its maximum at three scales of the target, or
     three times the errors of your own batch (unless `expects="mode"`, which says that far
-    points should be ignored). For logits, a slope at 25 below 0.1 % of its maximum if it
+    points should be ignored). For logits, a slope at 25 below 1 % of its maximum if it
     is exactly 0, if it was steady until it fell (a clamp), if the loss of a confident
     right answer is not 0 (a softmax or sigmoid twice, a forgotten logarithm), or if there
     are two classes only; a ratio over the batch and a loss of many classes that saturate
@@ -55,6 +56,7 @@ def plateau(exam: Examination) -> Iterator[Found]:
     """
     if exam.regression:
         yield from _regression_plateau(exam)
+        yield from _ignored_targets(exam)
         return
     if exam.logits:
         yield from _logits_plateau(exam)
@@ -104,6 +106,19 @@ def _regression_plateau(exam: Examination) -> Iterator[Found]:
                 evidence = {"error": 3 * scale, "slope": near[0], "largest slope": top}
                 yield Found("warning", summary, remedy, evidence)
                 return
+
+
+def _ignored_targets(exam: Examination) -> Iterator[Found]:
+    """Targets for which no prediction is ever corrected."""
+    tops = {p.line.words: max(map(abs, p.slope)) for p in exam.mains}
+    dead = [words for words, top in tops.items() if top == 0]
+    if dead and len(dead) < len(tops):
+        summary = f"No prediction for {dead[0]} is ever corrected: its loss has no slope."
+        remedy = (
+            "A mask on the sign or size of the target switches these samples off; if they "
+            "mark missing values, pass a batch of your own without them"
+        )
+        yield Found("warning", summary, remedy, {"without slope": dead})
 
 
 def _scale(exam: Examination) -> float:
@@ -165,7 +180,7 @@ def _logits_plateau(exam: Examination) -> Iterator[Found]:
             continue
         _, far = profile.at(25.0)
         far = abs(far)
-        if not far < 1e-3 * top:
+        if not far < 1e-2 * top:
             continue
         half = next(
             (
