@@ -35,6 +35,7 @@ def generated():
 def helpers():
     found = {"lu": gallery.lu, "torch": torch}
     exec(gallery.HELPERS, found)
+    exec(gallery.NOTES, found)
     return found
 
 

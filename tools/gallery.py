@@ -115,12 +115,10 @@ OVERLAID: dict[str, tuple[str, *tuple[float, ...]]] = {
 }
 
 
-# The second code cell: what drawings and doctor's lines are made with. A note's line
-# stands as Markdown, so that it wraps where printed text would run off a phone.
+# The second code cell: what the drawings are made with.
 HELPERS = """\
 from functools import partial
 import matplotlib.pyplot as plt
-from IPython.display import Markdown
 
 x = torch.arange(-600, 601, dtype=torch.float64) / 100
 p = torch.arange(100, 1000, dtype=torch.float64) / 1000
@@ -138,7 +136,12 @@ def of_logit(loss):
 
 def of_probability(loss):
     \"\"\"The loss over the probability of the true one of two classes.\"\"\"
-    return lambda p, y, **given: loss(torch.stack([p, 1 - p], 1), y.long(), **given)
+    return lambda p, y, **given: loss(torch.stack([p, 1 - p], 1), y.long(), **given)"""
+
+# The third: a note's line stands as Markdown, so that it wraps where printed text would
+# run off a phone.
+NOTES = """\
+from IPython.display import Markdown
 
 def in_short(diagnosis):
     notes = "".join(f"\\n- *{note.check}*: {note.summary}" for note in diagnosis.notes)
@@ -405,7 +408,13 @@ def notebook() -> NotebookNode:
             "helpers",
             HELPERS,
             tags=["hide-cell"],
-            mystnb={"code_prompt_show": "Show how drawings and doctor's notes are made"},
+            mystnb={"code_prompt_show": "Show how the drawings are made"},
+        ),
+        code(
+            "notes",
+            NOTES,
+            tags=["hide-cell"],
+            mystnb={"code_prompt_show": "Show how the doctor's notes are set"},
         ),
     ]
     for family, symbols in FAMILIES.items():

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import lossutils as lu
+from lossutils.doctor import CHECKS
 
 ROOT = Path(__file__).parents[2]
 COLAB = "https://colab.research.google.com/github/loss-functions-tested/book/blob/main/"
@@ -237,8 +238,20 @@ def test_the_whole_face_is_documented(pages):
     face = {"CATALOGUE", "Entry"}
     face |= {name for entry in entries for name in (entry.name, *entry.aliases)}
     face |= {entry.module.__name__ for entry in entries}
-    undocumented = face - documented
+    face |= {"Diagnosis", "Finding", "LossCheckError", "check_loss", "diagnose"}
+    # The doctor's own names are documented where they live.
+    homes = {"", "doctor.", "doctor.findings."}
+    undocumented = {f for f in face if not {home + f for home in homes} & documented}
     assert not undocumented
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_what_the_doctor_says_to_read_is_there(name, site, pages):
+    check = CHECKS[name]
+    for chapter in {check.chapter, check.classes, f"reference/checks.html#{name}"}:
+        path, _, anchor = chapter.partition("#")
+        assert path in pages, f"{name} sends its reader to {path}, which is no page"
+        assert not anchor or anchor in pages[path].ids, f"no {anchor} on {path}"
 
 
 def test_landing_page_shows_real_output():
