@@ -36,8 +36,12 @@ MENDED = (
     ),
     # The sources in it are no list items, so it is no list.
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
-    # Shown in print only, where it makes a second title.
-    (re.compile(r'(<div id="jb-print-docs-body".*?)<h1>.*?</h1>', re.DOTALL), r"\1"),
+    # Shown in print only, where it makes a second title. Of the element itself alone: a
+    # second build finds pages that are mended already.
+    (
+        re.compile(r'(<div id="jb-print-docs-body"[^>]*>\s*)<h1>.*?</h1>', re.DOTALL),
+        r"\1",
+    ),
 )
 
 

@@ -4,6 +4,7 @@ All in one file, so that pytest-xdist gives it to one worker and the site is bui
 """
 
 import doctest
+import importlib
 import os
 import re
 import shutil
@@ -252,6 +253,15 @@ def test_what_the_doctor_says_to_read_is_there(name, site, pages):
         path, _, anchor = chapter.partition("#")
         assert path in pages, f"{name} sends its reader to {path}, which is no page"
         assert not anchor or anchor in pages[path].ids, f"no {anchor} on {path}"
+
+
+def test_mending_a_page_again_changes_nothing(site, pages, monkeypatch):
+    """The second build in a folder mends pages that it did not write anew."""
+    monkeypatch.syspath_prepend(ROOT / "website")
+    mend = importlib.import_module("offline_site").mend
+    for name in pages:
+        html = (site / name).read_text(encoding="utf-8")
+        assert mend(html) == html, name
 
 
 def test_landing_page_shows_real_output():
