@@ -10,7 +10,10 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lossutils.doctor import Diagnosis
 
 TASKS = (
     "regression",
@@ -47,13 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadUsageError as error:
         print(f"python -m lossutils: error: {error}", file=sys.stderr)
         return 2
+    with contextlib.suppress(BrokenPipeError):  # piped into head, say
+        _print(diagnosis, args)
+    return 0 if diagnosis.ok else 1
+
+
+def _print(diagnosis: Diagnosis, args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(diagnosis.to_dict(), allow_nan=False, indent=2))
     else:
         # A terminal that lacks a sign shows it escaped.
         encoding = sys.stdout.encoding or "utf-8"
         print(str(diagnosis).encode(encoding, "backslashreplace").decode(encoding))
-    return 0 if diagnosis.ok else 1
 
 
 def _parser() -> argparse.ArgumentParser:

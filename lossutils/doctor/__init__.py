@@ -124,11 +124,11 @@ def diagnose(
     chosen = _chosen(checks, compile)
     _check_options(task, input, target, expects)
     _check_dtype(dtype)
+    _check_device(device)
     patient = Patient(loss, seed, torch.device(device))
     with unharmed():
         exam = admitted(patient, task, input, target, dtype)
         exam.expects = expects
-        exam.compile = compile
         findings, passed, skipped = _examine(exam, chosen)
         curves: tuple[Curve, ...] = ()
         noise: NoiseResponse | None = None
@@ -171,6 +171,7 @@ def check_loss(loss: Callable[..., Any], **options: Any) -> None:
     >>> import lossutils as lu
     >>> lu.check_loss(lu.binary_cross_entropy_with_logits, task="binary_logits")
     """
+    __tracebackhide__ = True  # pytest: what matters is the report
     diagnosis = diagnose(loss, **options)
     if not diagnosis.ok:
         raise LossCheckError(diagnosis)
@@ -183,19 +184,29 @@ def _examine(
     passed: list[str] = []
     skipped: dict[str, str] = {}
     for check in chosen:
+        found: list[Found] = []
+        why = ""
         try:
+            wrong = any(
+                f.check == "gradient" and "autograd" in f.evidence for f in findings
+            )
             reason = _unmet(exam, check)
+            if wrong and check.name in ("minimiser", "asymmetry"):
+                reason = (
+                    "the gradient, not the value, says where training goes: see gradient"
+                )
             if reason:
                 raise Skip(reason)
-            found = list(check.run(exam))
+            for one in check.run(exam):
+                found.append(one)  # kept, if the check breaks off later
         except Skip as skip:
-            skipped[check.name] = str(skip)
-            continue
+            why = str(skip)
         except Refused as refused:
-            skipped[check.name] = f"the loss raised {refused}"
-            continue
+            why = f"the loss {refused}" if refused.hung else f"the loss raised {refused}"
         findings += [_finding(exam, check, f) for f in found]
-        if not found:
+        if why and not found:
+            skipped[check.name] = why
+        elif not found:
             passed.append(check.name)
     return findings, passed, skipped
 
@@ -219,6 +230,8 @@ def _unmet(exam: Examination, check: Check) -> str:
         return "the loss differs from call to call"
     if "gradient" in check.needs and not exam.has_gradient:
         return "the loss has no gradient"
+    if "gradient" in check.needs and not exam.has_finite_gradient:
+        return "the gradient of an ordinary batch is not finite"
     return ""
 
 
@@ -236,8 +249,20 @@ def _chosen(checks: Iterable[str] | None, compile: bool) -> list[Check]:
     return [c for c in CHECKS.values() if c.name in names]
 
 
+def _check_device(device: str | torch.device) -> None:
+    try:
+        usable = torch.empty(0, device=device).device.type != "meta"
+    except Exception as error:
+        usable, why = False, str(error).splitlines()[0]
+    else:
+        why = "it holds no values"
+    if not usable:
+        raise ValueError(f"device is {str(device)!r}, which cannot be used here: {why}")
+
+
 def _check_dtype(dtype: torch.dtype) -> None:
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+    known = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+    if dtype not in known:
         raise ValueError(
             f"dtype is {dtype!r}, expected the floating-point type that you train in: "
             "torch.float32"

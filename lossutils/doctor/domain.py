@@ -34,59 +34,80 @@ def admitted(
         form = _own_form(input, target, task)
         own = (input.detach().cpu(), target.detach().cpu())
         _try_own(patient, form.words, *own)
-        # The doctor's usual number of samples first, then the reader's.
+        # A small image in place of a large one first, for time's sake; then the doctor's
+        # usual number of samples, then the reader's.
         groups = [[form], [form.of_samples(len(input))]]
+        if math.prod(form.shape) > 2048:
+            groups.insert(0, [form.shrunk()])
     else:
         assert task is not None
         groups, own = forms_of(task), None
     refused: dict[str, str] = {}
-    hung: Refused | None = None
     for fine in (torch.float64, torch.float32):
-        for group in groups:
-            taken = []
-            for form in group:
-                try:
-                    patient.answer(*form.batch(), dtype=fine, slope=False)
-                    taken.append(form)
-                except Refused as error:
-                    if error.hung:
-                        hung = error
-                        break
-                    if fine == torch.float64:
-                        refused[form.words] = str(error)
-            if hung:
-                break
-            if taken:
-                taken.sort(key=lambda form: isinstance(form, MulticlassForm) and form.rows)
-                refused = {w: r for w, r in refused.items() if w not in _words(taken)}
-                first = {form.words for form in groups[0]}
-                refused = {w: r for w, r in refused.items() if w in first}
-                exam = Examination(patient, taken, dtype, fine, own=own, refused=refused)
-                if own is not None and task is None:
-                    exam.notes += _doubt(taken[0], own[1])
-                _look_for_domain(exam)
-                return exam
-        if hung:
+        taken = _taken(patient, groups, fine, refused)
+        if not taken:
+            continue
+        missing = set() if own is not None else _missing(groups[0], taken)
+        noted = {w: r for w, r in refused.items() if w in missing}
+        exam = Examination(patient, taken, dtype, fine, own=own, refused=noted)
+        if own is not None and task is None:
+            exam.notes += _doubt(taken[0], own[1])
+        _look_for_domain(exam)
+        return exam
+    raise TypeError(_no_form(patient, groups, refused, own is not None))
+
+
+def _taken(
+    patient: Patient, groups: list[list[Form]], fine: torch.dtype, refused: dict[str, str]
+) -> list[Form]:
+    """The forms of the first group that holds one the loss takes; `refused` gains others.
+
+    Of many classes, the first group that it takes with indices: a loss with weights for
+    three classes refuses five, but may take any rows.
+    """
+    found: list[Form] = []
+    for group in groups:
+        taken = []
+        for form in group:
+            try:
+                patient.answer(*form.batch(), dtype=fine, slope=False)
+                taken.append(form)
+            except Refused as error:
+                if error.hung:
+                    raise TypeError(_hangs(patient, error)) from None
+                if not patient.needs_graph and "does not require grad" in str(error):
+                    patient.needs_graph = True  # it differentiates inside: try again
+                    return _taken(patient, groups, fine, refused)
+                refused[form.words] = str(error)
+        indices = any(not (isinstance(f, MulticlassForm) and f.rows) for f in taken)
+        if taken and (indices or not found):
+            found = taken
+        if indices:
             break
-    raise TypeError(_no_form(patient, groups, refused, hung, own is not None))
+    return found
 
 
-def _words(forms: list[Form]) -> set[str]:
-    return {form.words for form in forms}
+def _missing(first: list[Form], taken: list[Form]) -> set[str]:
+    """The forms, in words, of a kind that none of those taken is of."""
+    if not isinstance(first[0], MulticlassForm):
+        return {form.words for form in first} - {form.words for form in taken}
+    kinds = {form.rows for form in taken if isinstance(form, MulticlassForm)}
+    return {f.words for f in first if isinstance(f, MulticlassForm) and f.rows not in kinds}
+
+
+def _hangs(patient: Patient, error: Refused) -> str:
+    return (
+        f"{patient.name} {error}: does it loop until a condition on the values holds? "
+        "The doctor needs an answer for any batch"
+    )
 
 
 def _no_form(
     patient: Patient,
     groups: list[list[Form]],
     refused: dict[str, str],
-    hung: Refused | None,
     own: bool,
 ) -> str:
-    if hung:
-        return (
-            f"{patient.name} {hung}: does it loop until a condition on the values holds? "
-            "The doctor needs an answer for any batch"
-        )
     words, reason = next(iter(refused.items()), ("", "no reason"))
     if own:
         return (
@@ -98,7 +119,7 @@ def _no_form(
     task = groups[0][0].task
     return (
         f"{patient.name} takes no batch of the task {task} (tried {tried} and others; "
-        f"for {words} it raised {reason}). If it needs other shapes or arguments, pass a "
+        f"for {words}: {reason}). If it needs other shapes or arguments, pass a "
         "batch of your own: diagnose(loss, input=prediction, target=target), and bind "
         "further arguments with functools.partial"
     )
@@ -106,12 +127,13 @@ def _no_form(
 
 def _try_own(patient: Patient, words: str, input: Tensor, target: Tensor) -> None:
     reason = ""
-    for fine in (torch.float64, torch.float32):
+    for fine in (torch.float64, torch.float32, torch.float64):
         try:
             patient.answer(input, target, dtype=fine, slope=False)
             return
         except Refused as refused:
             reason = reason or str(refused)
+            patient.needs_graph |= "does not require grad" in str(refused)
     raise TypeError(
         f"{patient.name} does not take the batch that was given, {words}: {reason}"
     )
@@ -180,9 +202,22 @@ def _check_shapes(form: Form, input: Tensor, target: Tensor) -> None:
     if tuple(target.shape) != expected:
         raise ValueError(
             f"input has shape {tuple(input.shape)} and target {tuple(target.shape)}, "
-            f"expected {expected} for the target of {form.task}. A column (N, 1) beside a "
-            "row (N,) is compared each with each: squeeze one, input.squeeze(-1)"
+            f"expected {expected} for the target of {form.task}. "
+            + _tip(tuple(input.shape), tuple(target.shape))
         )
+
+
+def _tip(input: tuple[int, ...], target: tuple[int, ...]) -> str:
+    for axis, size in enumerate(input):
+        if size == 1 and input[:axis] + input[axis + 1 :] == target:
+            return f"Drop the prediction's axis of 1: input.squeeze({axis})"
+    for axis, size in enumerate(target):
+        if size == 1 and target[:axis] + target[axis + 1 :] == input:
+            return f"Drop the target's axis of 1: target.squeeze({axis})"
+    return (
+        "If the model has several outputs for one target, hold the others fixed: "
+        "lambda mu, y: loss(torch.stack([mu, 0 * mu], 1), y)"
+    )
 
 
 def _look_for_domain(exam: Examination) -> None:
@@ -190,7 +225,8 @@ def _look_for_domain(exam: Examination) -> None:
 
     It is, if it is finite (or moves) for positive predictions and targets, 0 included,
     and not for negative ones: a Poisson deviance, a logarithmic error that clips at 0.
-    A loss that breaks at 0 itself is not narrowed: `finite` reports it.
+    A loss that breaks at 0 itself is not narrowed: `finite` reports it. One that breaks
+    further down, log(1 + p), is narrowed, and `finite` reports that, too.
     """
     if not exam.regression:
         return
@@ -203,10 +239,9 @@ def _look_for_domain(exam: Examination) -> None:
 
     def value(p: float, t: float) -> float:
         try:
-            answer = exam.answer(p * one, t * one)
+            return exam.value(p * one, t * one)
         except Refused:
             return math.nan
-        return answer.value if answer.finite else math.nan
 
     sizes = (0.5, 1.0, 3.0)
     positive = [value(p, t) for p in (0.0, *sizes) for t in (0.0, *sizes)]
@@ -215,14 +250,19 @@ def _look_for_domain(exam: Examination) -> None:
     below = [value(-p, t) for p in sizes for t in sizes]
     lower = [value(p, -t) for p in sizes for t in sizes]
     # From 0 downwards: log(1 + p) has its edge elsewhere, within reach of any output.
-    broken = not any(math.isfinite(value(-1e-3 * p, t)) for p in sizes for t in sizes)
+    edge = [math.isfinite(value(-1e-3 * p, t)) for p in sizes for t in sizes]
+    broken = not any(edge)
+    beyond = [p for p in (*sizes, 10.0) if not math.isfinite(value(-p, 1.0))]
+    if all(edge) and beyond:
+        exam.breaks_below = -beyond[0]
     clipped = len({*below[0::3]}) == 1 and len({*lower[0:3]}) == 1
-    if broken or (clipped and len(set(below)) > 1):
-        why = "is not finite" if broken else "is the same"
-        exam.notes.append(
-            f"The loss {why} for negative predictions: it was examined on positive "
-            "numbers. End the model in a softplus or exp, so that it stays there"
-        )
+    if broken or exam.breaks_below or (clipped and len(set(below)) > 1):
+        if not exam.breaks_below:
+            why = "is not finite" if broken else "is the same"
+            exam.notes.append(
+                f"The loss {why} for negative predictions: it was examined on positive "
+                "numbers. End the model in a softplus or exp, so that it stays there"
+            )
         exam.forms = [
             dataclasses.replace(f, positive=True, positive_input=True) for f in forms
         ]

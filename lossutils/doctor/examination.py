@@ -122,8 +122,6 @@ class Examination:
         What it should estimate.
     own : tuple of Tensor or None
         The reader's own batch.
-    compile : bool
-        Whether to run the check `compile`.
     measurements : dict
         "check.name" -> number.
     """
@@ -134,10 +132,10 @@ class Examination:
     fine: torch.dtype
     expects: Expects = None
     own: tuple[Tensor, Tensor] | None = None
-    compile: bool = False
     refused: dict[str, str] = field(default_factory=dict)
     measurements: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    breaks_below: float = 0.0  # a negative prediction from which on it is not finite
 
     @property
     def form(self) -> Form:
@@ -194,6 +192,11 @@ class Examination:
         except Refused:
             return False
         return any(g is not None and bool((g != 0).any()) for g in gradients)
+
+    @functools.cached_property
+    def has_finite_gradient(self) -> bool:
+        gradients = [a.gradient for a in self.typical]
+        return all(g is None or bool(g.isfinite().all()) for g in gradients)
 
     @functools.cached_property
     def steady(self) -> bool:

@@ -78,7 +78,7 @@ class NoiseResponse(NamedTuple):
     measured : list of float
         Mean loss with noise minus mean loss without.
     error : list of float
-        Standard errors of `measured`.
+        Standard errors of `measured` − `predicted`.
     predicted : list of float
         Half the noise's variance times the mean curvature (second-order theory).
     """

@@ -17,8 +17,17 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["TASKS", "Batch", "BinaryForm", "Form", "Line", "MulticlassForm", "forms_of"]
-__all__ += ["RegressionForm", "form_of_batch"]
+__all__ = [
+    "TASKS",
+    "Batch",
+    "BinaryForm",
+    "Form",
+    "Line",
+    "MulticlassForm",
+    "RegressionForm",
+    "form_of_batch",
+    "forms_of",
+]
 
 TASKS = (
     "regression",
@@ -82,6 +91,10 @@ class Form(ABC):
 
     samples: int  # of a batch, where nothing else is asked for
 
+    def shrunk(self) -> Form:
+        """The same form with images of at most 16 × 16."""
+        return dataclasses.replace(self, shape=_small(self.shape))  # type: ignore[type-var]
+
     @abstractmethod
     def of_samples(self, samples: int) -> Form:
         """The same form, in batches of that many samples."""
@@ -109,6 +122,10 @@ class Form(ABC):
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(7919 + seed)
+
+
+def _small(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(min(size, 16) for size in shape)
 
 
 def _normal(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -463,10 +480,13 @@ class MulticlassForm(Form):
     def words(self) -> str:  # type: ignore[override]
         more = "".join(f", {p}" for p in self.places)
         target = f"(N, {self.classes}{more})" if self.rows else f"indices (N{more or ','})"
-        return f"({'N'}, {self.classes}{more}) and {target}"
+        return f"(N, {self.classes}{more}) and {target}"
 
     def of_samples(self, samples: int) -> Form:
         return dataclasses.replace(self, samples=samples)
+
+    def shrunk(self) -> Form:
+        return dataclasses.replace(self, places=_small(self.places))
 
     def target(self, index: Tensor) -> Tensor:
         """Class indices as the loss takes them."""
@@ -564,7 +584,9 @@ class MulticlassForm(Form):
 
     def ordinary(self) -> Iterator[Batch]:
         for seed in range(2):
-            yield Batch("a batch", *self.batch(16, seed))
+            # Sums over the places of large images overflow in float16 in torch itself.
+            n = max(2, min(16, 20_000 // max(math.prod(self.shape), 1)))
+            yield Batch("a batch", *self.batch(n, seed))
         _, target = self.batch()
         index = target.argmax(1) if self.rows else target
         right = self._one_hot(index)
@@ -683,7 +705,7 @@ def _task_of(input: Tensor, target: Tensor) -> str:
 
 
 def _multiclass_of(input: Tensor, target: Tensor, task: str) -> MulticlassForm:
-    if input.ndim < 2:
+    if input.ndim < 2 or input.shape[1] < 2:
         raise ValueError(
             f"input has shape {tuple(input.shape)}, expected (N, C) for {task}: one row a "
             "sample, one column a class"

@@ -16,6 +16,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -82,6 +83,8 @@ class Patient:
         The warnings of the last call.
     unlike_tensor : str
         The type it returned where it did not return a tensor, else "".
+    needs_graph : bool
+        Whether it differentiates inside, and so needs a prediction that requires grad.
     left_changed : set of str
         Settings of torch that a call left changed, and the examination put back.
     """
@@ -95,7 +98,7 @@ class Patient:
         if isinstance(loss, type):
             name = loss.__name__
             raise TypeError(f"loss is the class {name}, expected an instance: {name}()")
-        self.loss = loss
+        self.loss = private(loss)
         self.seed = 24_021 + seed  # not one that a loss is likely to set itself
         self.device = device
         self.name = _name(loss)
@@ -105,6 +108,7 @@ class Patient:
         self.warned: list[str] = []
         self.unlike_tensor = ""
         self.left_changed: set[str] = set()
+        self.needs_graph = False
         self._hung = ""
 
     def accepts(self, keyword: str) -> bool:
@@ -138,14 +142,15 @@ class Patient:
         """Value and gradient for one batch, computed on copies in `dtype`."""
         leaf = self.cast(input, dtype)
         copied = self.cast(target, dtype)
-        if not slope:
+        if not slope and not self.needs_graph:
             with torch.no_grad():
                 output = self.output(leaf, copied, **others)
             return Answer(_value(output), None, output)
         leaf.requires_grad_()
         # A model's output is no leaf: a loss may change it in place unpunished.
         output = self.output(leaf.clone(), copied, **others)
-        return Answer(_value(output), self.differentiate(output, leaf), output.detach())
+        gradient = self.differentiate(output, leaf) if slope else None
+        return Answer(_value(output), gradient, output.detach())
 
     def along(
         self,
@@ -156,9 +161,9 @@ class Patient:
         slope: bool = True,
     ) -> tuple[float, float]:
         """Value and slope with respect to `s` of the batch that `build(s)` makes."""
-        leaf = torch.tensor(s, dtype=torch.float64, requires_grad=slope)
+        leaf = torch.tensor(s, dtype=torch.float64, requires_grad=slope or self.needs_graph)
         input, target = build(leaf)
-        with torch.set_grad_enabled(slope):
+        with torch.set_grad_enabled(slope or self.needs_graph):
             output = self.output(self._move(input, dtype), self.cast(target, dtype))
         if not slope:
             return _value(output), math.nan
@@ -182,10 +187,15 @@ class Patient:
 
     def _tensor(self, returned: Any) -> Tensor:
         if isinstance(returned, Tensor):
+            if returned.numel() == 0:
+                raise Refused("it returns an empty tensor")
+            if returned.is_complex() or returned.is_meta:
+                kind = "complex" if returned.is_complex() else "meta"
+                raise Refused(f"it returns a {kind} tensor")
             if not returned.is_floating_point():
                 self.unlike_tensor = f"a tensor of {returned.dtype}"
-                return returned.real.double()
-            return returned
+                return returned.cpu().double()
+            return returned if returned.layout == torch.strided else returned.to_dense()
         if isinstance(returned, (dict, list, tuple, set)) or returned is None:
             raise Refused(
                 f"it returns a {type(returned).__name__}; the doctor examines one loss at "
@@ -199,11 +209,14 @@ class Patient:
             except Exception:
                 kind = type(returned).__name__
                 raise Refused(f"it returns a {kind}, expected a tensor") from None
-        self.unlike_tensor = f"a {type(returned).__module__}.{type(returned).__name__}"
+        module = type(returned).__module__
+        name = type(returned).__name__
+        self.unlike_tensor = f"a {name}" if module == "builtins" else f"a {module}.{name}"
         return tensor
 
     @contextlib.contextmanager
-    def guarded(self) -> Iterator[None]:
+    def guarded(self, limit: float | None = None) -> Iterator[None]:
+        """Run the body under guard; to overrun a `limit` of its own is forgiven."""
         if self._hung:  # once is enough: every further call might cost as long
             raise Refused(self._hung, hung=True)
         silence = io.StringIO()
@@ -214,16 +227,18 @@ class Patient:
                 warnings.catch_warnings(record=True) as caught,
                 contextlib.redirect_stdout(silence),
                 contextlib.redirect_stderr(silence),
-                _time_limit(TIME_LIMIT),
+                _time_limit(limit or TIME_LIMIT),
             ):
                 warnings.simplefilter("always")
                 yield
         except _TimeUp:
+            if limit:
+                raise Refused(f"did not return within {limit:g} s") from None
             self._hung = f"did not return within {TIME_LIMIT:g} s"
             raise Refused(self._hung, hung=True) from None
         except Refused:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Refused(_one_line(error)) from None
         finally:
             if torch.is_grad_enabled() != grad:
@@ -239,6 +254,8 @@ class Patient:
     def reseed(seed: int) -> None:
         """Start every generator a loss may draw from at the same place."""
         torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.manual_seed_all(seed)
         random.seed(seed)
         numpy = sys.modules.get("numpy")
         if numpy is not None:
@@ -249,13 +266,18 @@ class Patient:
 def unharmed() -> Iterator[None]:
     """Work with gradients on, and give the caller's random states back as they were."""
     state, python = torch.get_rng_state(), random.getstate()
+    on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpu = torch.cuda.get_rng_state_all() if on_gpu else None
     numpy = sys.modules.get("numpy")
     arrays = numpy.random.get_state() if numpy is not None else None
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        # Whatever the caller's default device, the probes are made on the CPU.
+        with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
             yield
     finally:
         torch.set_rng_state(state)
+        if gpu is not None:
+            torch.cuda.set_rng_state_all(gpu)
         random.setstate(python)
         if numpy is not None:
             numpy.random.set_state(arrays)
@@ -276,12 +298,26 @@ def _time_limit(seconds: float) -> Iterator[None]:
         raise _TimeUp
 
     before = signal.signal(signal.SIGALRM, stop)
-    outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    start = time.monotonic()
+    outer, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, outer)
-        signal.signal(signal.SIGALRM, before)
+        left = max(outer - (time.monotonic() - start), 1e-3) if outer else 0
+        signal.setitimer(signal.ITIMER_REAL, left, interval)
+        signal.signal(signal.SIGALRM, before if before is not None else signal.SIG_DFL)
+
+
+def private(loss: Any) -> Any:
+    """A copy that may be changed by being called; a function is its own copy."""
+    if inspect.isroutine(loss):
+        return loss
+    if isinstance(loss, functools.partial) and inspect.isroutine(loss.func):
+        return loss
+    try:
+        return copy.deepcopy(loss)
+    except Exception:
+        return loss  # it holds what cannot be copied: a file, a graph
 
 
 def to_device(loss: Any, device: str) -> Any:
@@ -292,7 +328,7 @@ def to_device(loss: Any, device: str) -> Any:
     does for the reader.
     """
     if isinstance(loss, nn.Module):
-        return copy.deepcopy(loss).to(device)
+        return private(loss).to(device)
     if isinstance(loss, functools.partial):
         args = [a.to(device) if isinstance(a, Tensor) else a for a in loss.args]
         given = {
@@ -300,15 +336,15 @@ def to_device(loss: Any, device: str) -> Any:
             for k, v in loss.keywords.items()
         }
         return functools.partial(to_device(loss.func, device), *args, **given)
-    return loss
+    return private(loss)
 
 
 def _value(output: Tensor) -> float:
-    return float(output.detach().double().mean()) if output.numel() else math.nan
+    return float(output.detach().cpu().double().mean())
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).rstrip(".")
     text = text if len(text) <= 200 else text[:197] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -50,7 +50,7 @@ def as_text(d: Diagnosis) -> str:
     if d.passed:
         lines += _wrap(f"Passed: {', '.join(d.passed)}")
     if d.skipped:
-        lines += _wrap(f"Skipped: {', '.join(_skipped(d))}")
+        lines += _wrap(f"Skipped: {'; '.join(_skipped(d))}")
     if d.findings:
         lines += _wrap(f"The pages to read are under {BOOK_URL}")
     return "\n".join(lines)
@@ -58,6 +58,8 @@ def as_text(d: Diagnosis) -> str:
 
 def _verdict(d: Diagnosis) -> str:
     notes = _count(len(d.notes), "note")
+    if len(d.skipped) > 8:
+        notes += f"; {len(d.skipped)} checks could not run"
     if d.errors or d.warnings:
         errors = _count(len(d.errors), "error")
         return f"{errors}, {_count(len(d.warnings), 'warning')}, {notes}"
@@ -75,7 +77,11 @@ def _by_severity(d: Diagnosis) -> list[Finding]:
 
 
 def _skipped(d: Diagnosis) -> list[str]:
-    return [f"{_line(name)} ({_line(why)})" for name, why in d.skipped.items()]
+    """Checks that were skipped for one reason, and the reason once."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in d.skipped.items():
+        by_reason.setdefault(_line(why), []).append(_line(name))
+    return [f"{', '.join(names)} ({why})" for why, names in by_reason.items()]
 
 
 def _line(text: object) -> str:
@@ -213,7 +219,7 @@ def as_html(d: Diagnosis) -> str:
     if d.passed:
         foot.append(_listed("Passed", ", ".join(d.passed)))
     if d.skipped:
-        foot.append(_listed("Skipped", ", ".join(_skipped(d))))
+        foot.append(_listed("Skipped", "; ".join(_skipped(d))))
     if foot:
         blocks.append(
             _div(

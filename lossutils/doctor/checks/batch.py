@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,6 +35,10 @@ def shape(exam: Examination) -> Iterator[Found]:
             "Nothing to do if you do not need that shape",
             {"shape": words, "raised": reason},
         )
+    for note in exam.notes:
+        yield Found("note", f"{note}.", "Nothing, if that is what you mean", {})
+    if not (exam.has_values and exam.steady):
+        return
     shapes = {form.shape for form in exam.forms}
     if isinstance(exam.form, MulticlassForm) or not shapes & {(), (1,)}:
         return
@@ -90,7 +96,7 @@ def reduction(exam: Examination) -> Iterator[Found]:
     Remedy: divide once, by the number of samples or elements; then the learning rate does
     not depend on the batch size.
     """
-    for form in (exam.form, *(f for f in exam.forms if len(f.shape) == 1)):
+    for form in (exam.form, *(f for f in exam.forms[1:] if len(f.shape) == 1)):
         found = list(_batch_size(exam, form))
         yield from found
         if found:
@@ -101,9 +107,12 @@ def reduction(exam: Examination) -> Iterator[Found]:
 
 def _batch_size(exam: Examination, form: Form) -> Iterator[Found]:
     values = {}
+    # Ratios with a smoothing constant depend on the size of a small batch.
+    small = math.prod(form.shape) <= 16 and not exam.separable
+    samples = 10 * form.samples if small else form.samples
     for copies in (1, 2, 4):
         for seed in range(4):
-            input, target = form.batch(None, seed)
+            input, target = form.batch(samples, seed)
             repeat = [copies] + [1] * (input.ndim - 1)
             again = target.repeat([copies] + [1] * (target.ndim - 1))
             values[copies, seed] = exam.value(input.repeat(repeat), again)
@@ -304,26 +313,33 @@ def sample_separable(exam: Examination) -> Iterator[Found]:
             worst = max(worst, largest(first - gradient) / biggest)
             none = 0 in (largest(first), largest(gradient))
             switched_off |= none and biggest > 1e-2 * size
-            big = torch.minimum(first.abs(), gradient.abs()) > 1e-2 * biggest
-            turned = big & (first.sign() != gradient.sign())
+            pulls = _pulls(exam, first, sample[1]), _pulls(exam, gradient, sample[1])
+            big = torch.minimum(pulls[0].abs(), pulls[1].abs()) > 1e-2 * biggest
+            turned = big & (pulls[0].sign() != pulls[1].sign())
             if bool(turned.any()):
                 at = int(turned.flatten().nonzero()[0])
-                reversed_at = float(first.flatten()[at]), float(gradient.flatten()[at])
+                reversed_at = float(pulls[0].flatten()[at]), float(pulls[1].flatten()[at])
     exam.measure("sample-separable", change=worst)
     if worst <= tolerance:
         return
+    input, target = everything[0]
+    whole = exam.value(input, target)
+    evidence: dict[str, Any] = {"largest relative change of a sample's gradient": worst}
+    with contextlib.suppress(Refused):
+        each = [exam.value(input[i : i + 1], target[i : i + 1]) for i in range(len(input))]
+        evidence["loss of a batch"] = whole
+        evidence["mean of its samples' losses"] = sum(each) / len(each)
     remedy = (
-        "Per-sample gradients, DP-SGD, gradient accumulation and data-parallel training "
-        "give other results than the whole batch. Accumulate predictions, not gradients, "
-        "or replace statistics of the batch by fixed ones"
+        "If each sample should count for itself, it was reduced too early: take the mean "
+        "last. If the coupling is meant, per-sample gradients, DP-SGD, gradient "
+        "accumulation and data-parallel training give other results than the whole batch"
     )
-    evidence = {"largest relative change of a sample's gradient": worst}
     if reversed_at:
         summary = (
             "Samples are coupled: the gradient on one sample changes its sign with the "
             f"other samples of the batch ({reversed_at[0]:.3g}, then {reversed_at[1]:.3g})."
         )
-        evidence["gradients"] = list(reversed_at)  # type: ignore[assignment]
+        evidence["gradients"] = list(reversed_at)
         yield Found("warning", summary, remedy, evidence)
     elif switched_off:
         summary = (
@@ -334,9 +350,21 @@ def sample_separable(exam: Examination) -> Iterator[Found]:
     else:
         summary = (
             "The other samples of a batch scale a sample's gradient (by up to "
-            f"{100 * worst:.2g} %), but never turn it round."
+            f"{100 * worst:.0f} %), but never turn it round."
         )
         yield Found("note", summary, remedy, evidence)
+
+
+def _pulls(exam: Examination, gradient: Tensor, target: Tensor) -> Tensor:
+    """The part of a sample's gradient that says where to: of many classes, the true one.
+
+    The others share what is left, and how they share it depends on their weights.
+    """
+    form = exam.form
+    if not isinstance(form, MulticlassForm) or form.kind == "probabilities":
+        return gradient
+    true = (target.argmax(1) if form.rows else target)[:1].to(gradient.device)
+    return gradient.gather(0, true)
 
 
 def _all_right(exam: Examination) -> tuple[Tensor, Tensor] | None:

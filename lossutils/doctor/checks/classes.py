@@ -96,26 +96,10 @@ def _undecided(exam: Examination) -> Iterator[Found]:
         return
     if math.prod(form.shape) != 1 or not exam.separable:
         return  # a ratio over a sample or batch, such as Dice, has no constant to judge
-    if _ratio_like(exam):
+    best = balanced(exam)
+    if best is None or abs(best) <= 3.95 or _ratio_like(exam):
         return
-    label = torch.ones((form.samples, *form.shape), dtype=torch.float64)
-    label[::2] = 0
-    target = form.target(label)
-    scores = [i / 4 for i in range(-40, 41)]
-    costs = []
-    for score in scores:
-        input = form.prediction(torch.full_like(label, score))
-        costs.append(exam.value(input, target))
-    if not all(map(math.isfinite, costs)) or max(costs) == min(costs):
-        return
-    tie = 1e-6 * (max(costs) - min(costs))
-    # Of equally good constants the most undecided: a hinge has many.
-    best = min(
-        (s for s, c in zip(scores, costs, strict=True) if c <= min(costs) + tie), key=abs
-    )
     exam.measure("minimiser", balanced_labels=best)
-    if abs(best) <= 3.95:
-        return
     constant = 1 / (1 + math.exp(-best)) if form.kind == "probabilities" else best
     summary = (
         f"With half of the labels 1 the best constant prediction is {constant:.3g}, a "
@@ -126,6 +110,27 @@ def _undecided(exam: Examination) -> Iterator[Found]:
         "added twice? A class weight belongs on the loss, not on the score"
     )
     yield Found("warning", summary, remedy, {"best constant": constant})
+
+
+def balanced(exam: Examination) -> float | None:
+    """The best constant score for labels of which half are 1, of two classes."""
+    form = exam.form
+    assert isinstance(form, BinaryForm)
+    label = torch.ones((form.samples, *form.shape), dtype=torch.float64)
+    label[::2] = 0
+    target = form.target(label)
+    scores = [i / 4 for i in range(-40, 41)]
+    costs = []
+    for score in scores:
+        input = form.prediction(torch.full_like(label, score))
+        costs.append(exam.value(input, target))
+    if not all(map(math.isfinite, costs)) or max(costs) == min(costs):
+        return None
+    tie = 1e-6 * (max(costs) - min(costs))
+    # Of equally good constants the most undecided: a hinge has many.
+    return min(
+        (s for s, c in zip(scores, costs, strict=True) if c <= min(costs) + tie), key=abs
+    )
 
 
 def _ratio_like(exam: Examination) -> bool:

@@ -49,8 +49,6 @@ def minimiser(exam: Examination) -> Iterator[Found]:
     Remedy: check signs, the order of the arguments, and terms that do not vanish at the
     truth: a linear term, a penalty on the prediction, a weight inside the square.
     """
-    for note in exam.notes:
-        yield Found("note", f"{note}.", "Nothing, if that is what you mean", {})
     if exam.regression:
         found = list(_displaced(exam))
         yield from found
@@ -235,12 +233,18 @@ def asymmetry(exam: Examination) -> Iterator[Found]:
     per_line = []
     for profile in exam.mains:
         truth = profile.value[_truth(profile)]
+        near = [
+            (v, x)
+            for v, x in zip(profile.value, profile.x, strict=True)
+            if abs(x) <= 3.3 * scale
+        ]
         # The size that shows it best: the largest of those where it is marked.
         worst = (0.0, 0.0, 0.0, 0.0)
         for size in sizes:
             up, down = profile.at(size * scale)[0], profile.at(-size * scale)[0]
             above, below = up - truth, down - truth
-            noise = 64 * exam.eps * max(abs(up), abs(down), abs(truth))
+            reach = max(v for v, x in near if math.isfinite(v)) - truth
+            noise = 64 * exam.eps * max(abs(up), abs(down), abs(truth)) + 1e-7 * reach
             if not (above > noise and below > noise):
                 continue
             skew = abs(math.log(above / below))

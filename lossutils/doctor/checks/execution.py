@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import math
 import warnings
@@ -20,7 +21,7 @@ from lossutils.doctor.patient import Refused, to_device
 def deterministic(exam: Examination) -> Iterator[Found]:
     """Does the same batch cost the same twice?
 
-    Probes: one batch, four times: from the same random state, then from others.
+    Probes: one batch, three times from the same random state, then from four others.
 
     Thresholds: 1e-9 of the value (1e-5 for losses that compute in float32).
 
@@ -57,7 +58,7 @@ def deterministic(exam: Examination) -> Iterator[Found]:
 def pure(exam: Examination) -> Iterator[Found]:
     """Does a call leave its arguments, torch's settings and the random state alone?
 
-    Probes: copies of prediction and target before and after a forward and backward pass,
+    Probes: copies of prediction and target before and after a forward pass,
     the global random state, grad mode, the default type, and what is printed.
 
     Thresholds: none; every bit counts.
@@ -66,7 +67,7 @@ def pure(exam: Examination) -> Iterator[Found]:
     a target before writing into it.
     """
     patient = exam.patient
-    for form in exam.forms[:2]:
+    for form in (exam.form,):
         input, target = form.batch()
         leaf = patient.cast(input, exam.fine).requires_grad_()
         prediction, copied = leaf.clone(), patient.cast(target, exam.fine)
@@ -80,8 +81,10 @@ def pure(exam: Examination) -> Iterator[Found]:
             ("prediction", prediction, before[0]),
             ("target", copied, before[1]),
         ):
-            # Every in-place operation counts the version up, even one without effect here.
-            if now._version == versions[name] and now.shape == then.shape:
+            # An in-place operation counts the version up, even one without effect here;
+            # a write through .data or NumPy does not, and shows in the values.
+            same_values = now.shape == then.shape and torch.equal(now.detach(), then)
+            if now._version == versions[name] and same_values:
                 continue
             summary = (
                 f"The call changes its {name} in place: what the caller does with it next "
@@ -92,7 +95,7 @@ def pure(exam: Examination) -> Iterator[Found]:
                 "clone before writing: target = target.clone()"
             )
             evidence: dict[str, Any] = {"in-place operations": now._version}
-            if now.shape == then.shape and not torch.equal(now.detach(), then):
+            if now.shape == then.shape and not same_values:
                 at = int((now != then).flatten().nonzero()[0])
                 evidence["before"] = float(then.flatten()[at])
                 evidence["after"] = float(now.detach().flatten()[at])
@@ -136,7 +139,8 @@ def device(exam: Examination) -> Iterator[Found]:
     Remedy: `torch.zeros(n, device=input.device)`, `input.new_tensor(...)`, and
     `register_buffer` for a Module's constants.
     """
-    if exam.patient.swapped:
+    _import_dynamo()
+    if exam.patient.keras or "keras" in getattr(exam.patient.loss, "__globals__", {}):
         raise Skip("Keras places tensors itself")
     input, target = exam.form.batch()
     try:
@@ -159,6 +163,11 @@ def device(exam: Examination) -> Iterator[Found]:
         return
     if isinstance(output, Tensor) and output.device.type != "meta":
         yield _moved(str(output.device))
+
+
+def _import_dynamo() -> None:
+    """Import what torch imports on demand here: no time limit may fall into that."""
+    importlib.import_module("torch._dynamo")
 
 
 class _CopiesToCpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -204,12 +213,20 @@ def _device_findings(reason: str) -> Iterator[Found]:
         )
         yield Found("error", summary, remedy, {"raised": reason})
         return
+    looks = ("item()", "copy out", "local_scalar", "nonzero", "data-dependent", "numpy")
+    if not any(
+        word in lower for word in (*looks, "boolean value", "cannot be called on meta")
+    ):
+        raise Skip(f"on the meta device it raises {reason}")
     summary = (
         "Python looks at a value (.item(), if, boolean indexing, NumPy): on a GPU every "
         "call waits for the device."
     )
     remedy = "Use torch.where and masks multiplied in, and keep numbers as tensors"
     yield Found("note", summary, remedy, {"raised": reason})
+
+
+COMPILE_LIMIT = 300.0  # seconds: compiling is slow, and no fault of the loss
 
 
 @check("compile", "safe", ("error", "warning"), needs=("values", "steady", "gradient"))
@@ -229,6 +246,7 @@ def compiles(exam: Examination) -> Iterator[Found]:
     patient = exam.patient
     if patient.keras:
         raise Skip("Keras compiles its models itself")
+    _import_dynamo()
     input, target = exam.form.batch()
     plain = exam.answer(input, target)
     loss = patient.loss
@@ -242,16 +260,22 @@ def compiles(exam: Examination) -> Iterator[Found]:
     log.setLevel(logging.CRITICAL)  # it prints what is reported here
     try:
         leaf = patient.cast(input, exam.fine).requires_grad_()
-        with patient.guarded():
+        with patient.guarded(COMPILE_LIMIT):
             explained = torch._dynamo.explain(patient.raw)(
                 leaf.clone(), patient.cast(target, exam.fine)
             )
         torch._dynamo.reset()
         patient.loss = torch.compile(loss, backend="aot_eager")
+        with patient.guarded(COMPILE_LIMIT):  # the first call compiles
+            leaf = patient.cast(input, exam.fine).requires_grad_()
+            output = patient.raw(leaf.clone(), patient.cast(target, exam.fine))
+            output.mean().backward()
         found = exam.answer(input, target)
     except Refused as refused:
         reason = str(refused)
-        yield Found("warning", f"torch.compile fails: {reason}", remedy, {"raised": reason})
+        yield Found(
+            "warning", f"torch.compile fails: {reason}.", remedy, {"raised": reason}
+        )
         return
     finally:
         log.setLevel(level)
@@ -260,15 +284,16 @@ def compiles(exam: Examination) -> Iterator[Found]:
     if explained.break_reasons:
         reason = " ".join(str(explained.break_reasons[0].reason).split())[:120]
         count = len(explained.break_reasons)
-        summary = f"torch.compile breaks the graph ({count} ×): {reason}"
+        summary = f"torch.compile breaks the graph ({count} ×): {reason}."
         yield Found("warning", summary, remedy, {"graph breaks": count, "first": reason})
     off = abs(found.value - plain.value) / max(abs(plain.value), 1e-300)
     if plain.gradient is not None and found.gradient is not None:
         size = max(float(plain.gradient.abs().max()), 1e-300)
-        off = max(off, float((found.gradient - plain.gradient).abs().max()) / size)
+        gap = float((found.gradient - plain.gradient).abs().max()) / size
+        off = max(off, gap) if math.isfinite(gap) else math.inf
     elif (plain.gradient is None) != (found.gradient is None):
         off = math.inf
-    if off > (1e-6 if exam.eps < 1e-9 else 1e-4):
+    if not off <= (1e-6 if exam.eps < 1e-9 else 1e-4):  # so that NaN is no pass
         summary = (
             f"Compiled, the loss gives {found.value:.6g}, plain {plain.value:.6g}, or "
             "another gradient."
@@ -308,6 +333,7 @@ def vmap(exam: Examination) -> Iterator[Found]:
     )
     if patient.keras:
         raise Skip("Keras losses are not made for torch.func")
+    _import_dynamo()
     if patient.left_changed:
         raise Skip("the loss changes torch's settings: see pure")
     transformed: Callable[..., Any] = torch.func.vmap(value)
@@ -317,7 +343,7 @@ def vmap(exam: Examination) -> Iterator[Found]:
             values = transformed(inputs, targets)
     except Refused as refused:
         reason = str(refused)
-        summary = f"torch.func.vmap fails, so per-sample gradients need a loop: {reason}"
+        summary = f"torch.func.vmap fails, so per-sample gradients need a loop: {reason}."
         yield Found("warning", summary, remedy, {"raised": reason})
         return
     for pair, found_value in zip(pairs, values.detach().double().tolist(), strict=True):
@@ -331,7 +357,7 @@ def vmap(exam: Examination) -> Iterator[Found]:
             found = torch.func.vmap(torch.func.grad(value))(inputs, targets).detach()
     except Refused as refused:
         # torch 2.13's own one_hot fails so, and works under vmap alone.
-        summary = f"vmap works, but not over torch.func.grad: {refused}"
+        summary = f"vmap works, but not over torch.func.grad: {refused}."
         yield Found("note", summary, remedy, {"raised": str(refused)})
         return
     stacked = torch.stack([g for g in expected if g is not None])

@@ -41,6 +41,7 @@ def differentiable(exam: Examination) -> Iterator[Found]:
         "torch operations"
     )
     batches = exam.batches()
+    patient.unlike_tensor = ""  # what it returned for these, not for an odd one before
     try:
         answers = [exam.answer(*pair) for pair in batches]
     except Refused as refused:

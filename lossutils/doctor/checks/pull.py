@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from lossutils.doctor.checks.classes import balanced
 from lossutils.doctor.examination import Examination, Found, Profile, check, largest
 from lossutils.doctor.forms import BinaryForm
 from lossutils.doctor.patient import Refused
@@ -71,9 +72,9 @@ def _regression_plateau(exam: Examination) -> Iterator[Found]:
             top = max(slope)
             if top <= 1e-9 * pull or not math.isfinite(top):
                 continue
-            i = _fall(exam, profile, words, x, slope)
-            if i is not None:
-                at, before, after = i
+            fall = _fall(exam, profile, words, x, slope)
+            if fall is not None:
+                at, before, after = fall
                 summary = (
                     f"The pull falls from {before:.4g} to {after:.4g} where the error "
                     f"passes {at:.4g} and stays there: far wrong predictions hardly move "
@@ -167,7 +168,7 @@ def _fall(
 
 def _logits_plateau(exam: Examination) -> Iterator[Found]:
     ignored = []
-    reported = False
+    note: Found | None = None
     yield from _rounded_away(exam)
     for profile in exam.mains:
         finite = profile.finite
@@ -214,11 +215,15 @@ def _logits_plateau(exam: Examination) -> Iterator[Found]:
             f"is {far:.3g}, its maximum {top:.3g} ({profile.line.words})."
         )
         single = isinstance(exam.form, BinaryForm) and math.prod(exam.form.shape) == 1
-        two_class = single and exam.separable
-        if far == 0 or clamped or lifted or two_class:
+        best = balanced(exam) if single and exam.separable else None
+        # One label's overlap is a ratio, too: there a constant is best that is certain.
+        two_class = best is not None and abs(best) < 3.95
+        # In float32 a slope may round to 0 that only dies out: ask nearer, too.
+        cut = far == 0 and (exam.eps < 1e-9 or profile.at(12.0)[1] == 0)
+        if cut or clamped or lifted or two_class:
             cause = (
                 "It is exactly 0, so a clamp or comparison cuts it off"
-                if far == 0
+                if cut
                 else "It is steady and then falls: an epsilon in the logarithm caps it"
                 if clamped
                 else f"The best loss is {right:.3g}, not 0: is a softmax or sigmoid "
@@ -230,16 +235,16 @@ def _logits_plateau(exam: Examination) -> Iterator[Found]:
                 f"{cause}. Take logits, and use one of log_softmax, logsigmoid, "
                 "cross_entropy or binary_cross_entropy_with_logits, once"
             )
-            if not reported:
-                yield Found("warning", summary, remedy, evidence)
-            reported = True
-        elif not reported:
+            yield Found("warning", summary, remedy, evidence)
+            return
+        elif note is None:
             remedy = (
                 "Meant, if labels are noisy: such losses ignore what they cannot explain. "
                 "Otherwise begin with cross-entropy"
             )
-            yield Found("note", summary, remedy, evidence)
-            reported = True
+            note = Found("note", summary, remedy, evidence)
+    if note is not None:
+        yield note
     if ignored and len(ignored) < len(exam.mains):
         words = ignored[0]
         summary = f"No prediction for {words} is ever corrected: its loss has no slope."
@@ -293,7 +298,7 @@ def _dead_batches(exam: Examination) -> Iterator[Found]:
         if answer.gradient is None or not answer.finite:
             continue
         pull = largest(answer.gradient)
-        if pull > 1e-6 * usual:
+        if not pull <= 1e-6 * usual:
             continue
         summary = (
             f"A batch of {batch.words} does not pull: the loss is {answer.value:.4g} and "
