@@ -271,8 +271,12 @@ def unharmed() -> Iterator[None]:
     numpy = sys.modules.get("numpy")
     arrays = numpy.random.get_state() if numpy is not None else None
     try:
-        # Whatever the caller's default device, the probes are made on the CPU.
-        with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            if torch.get_default_device().type != "cpu":
+                # The probes are made on the CPU. Only then: this slows every call.
+                stack.enter_context(torch.device("cpu"))
             yield
     finally:
         torch.set_rng_state(state)

@@ -243,7 +243,7 @@ def asymmetry(exam: Examination) -> Iterator[Found]:
         for size in sizes:
             up, down = profile.at(size * scale)[0], profile.at(-size * scale)[0]
             above, below = up - truth, down - truth
-            reach = max(v for v, x in near if math.isfinite(v)) - truth
+            reach = max((v for v, _ in near if math.isfinite(v)), default=truth) - truth
             noise = 64 * exam.eps * max(abs(up), abs(down), abs(truth)) + 1e-7 * reach
             if not (above > noise and below > noise):
                 continue

@@ -140,7 +140,7 @@ def device(exam: Examination) -> Iterator[Found]:
     `register_buffer` for a Module's constants.
     """
     _import_dynamo()
-    if exam.patient.keras or "keras" in getattr(exam.patient.loss, "__globals__", {}):
+    if exam.patient.keras:
         raise Skip("Keras places tensors itself")
     input, target = exam.form.batch()
     try:
@@ -156,12 +156,16 @@ def device(exam: Examination) -> Iterator[Found]:
             warnings.simplefilter("ignore")
             output = moved(*pair)
     except Refused as refused:
+        if watch.seen and exam.patient.swapped:
+            raise Skip("Keras places tensors itself") from None
         if watch.seen:
             yield _moved("cpu")
         else:
             yield from _device_findings(str(refused))
         return
     if isinstance(output, Tensor) and output.device.type != "meta":
+        if exam.patient.swapped:
+            raise Skip("Keras places tensors itself")
         yield _moved(str(output.device))
 
 
@@ -213,10 +217,9 @@ def _device_findings(reason: str) -> Iterator[Found]:
         )
         yield Found("error", summary, remedy, {"raised": reason})
         return
-    looks = ("item()", "copy out", "local_scalar", "nonzero", "data-dependent", "numpy")
-    if not any(
-        word in lower for word in (*looks, "boolean value", "cannot be called on meta")
-    ):
+    looks = ["item()", "copy out", "local_scalar", "nonzero", "data-dependent", "numpy"]
+    looks += ["boolean value", "cannot be called on meta"]
+    if not any(word in lower for word in looks):
         raise Skip(f"on the meta device it raises {reason}")
     summary = (
         "Python looks at a value (.item(), if, boolean indexing, NumPy): on a GPU every "

@@ -228,7 +228,8 @@ def half_precision(exam: Examination) -> Iterator[Found]:
     for dtype, tolerance in ((torch.float16, 0.2), (torch.bfloat16, 0.5)):
         name = str(dtype).removeprefix("torch.")
         worst: tuple[float, str, float, float] | None = None
-        for batch in exam.form.ordinary():
+        own = [Batch("your batch", *exam.own)] if exam.own is not None else []
+        for batch in (*own, *exam.form.ordinary()):
             if worst is not None and worst[0] > tolerance and len(batch.input) > 1000:
                 continue  # a large batch matters only where small ones pass
             outcome = _half(exam, batch, dtype)
