@@ -1,5 +1,6 @@
 """The README tells the truth: its example prints what it says, its links lead somewhere."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -46,3 +47,15 @@ def test_counts_are_those_of_the_catalogue_and_the_ledger():
     assert f"stand {len(lu.CATALOGUE)} losses" in README
     assert f"It answers {claims} claims" in README
     assert f"puts {len(lu.doctor.CHECKS)} questions" in README
+
+
+def test_the_doctors_score_is_that_of_its_tests(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "doctor")
+    planted = importlib.import_module("planted").PLANTED
+    missed = importlib.import_module("test_planted").MISSED
+    healthy = importlib.import_module("healthy").HEALTHY
+    score = f"finds {len(planted) - len(missed)} of {len(planted)} planted faults"
+    blamed = f"blames none of {len(healthy)} healthy losses"
+    words = " ".join(README.split())
+    assert score in words
+    assert blamed in words

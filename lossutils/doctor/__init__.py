@@ -81,8 +81,9 @@ def diagnose(
         A batch of predictions and targets as the loss gets them. Scale, shapes and signs
         of the probes follow it.
     expects : {"mean", "median", "mode"} or float, optional
-        What a regression loss should estimate: a float in (0, 1) is a quantile. Default:
-        the mean, the median or what lies between.
+        What a regression loss should estimate: a float in (0, 1) is a quantile. By
+        default any estimate will do that is not displaced and errs on neither side, such
+        as mean and median.
     checks : iterable of str, optional
         The names of the checks to run, see `lossutils.doctor.CHECKS`. Default: all.
     device : str or torch.device

@@ -210,8 +210,9 @@ def asymmetry(exam: Examination) -> Iterator[Found]:
 
     Thresholds: costs that differ by more than 10 %, for seven targets of ten. With a
     quantile as `expects`, `minimiser` judges instead. On positive numbers only small
-    errors count, since relative and logarithmic errors are meant to be uneven. Two classes
-    that differ are a note.
+    errors count, since relative and logarithmic errors are meant to be uneven; with several
+    outputs, too, since a direction may be all that counts. Two classes that differ are a
+    note.
 
     Remedy: a pinball or expectile loss is asymmetric by design: say which quantile is
     meant with `expects=`. Otherwise look for a sign, or an abs that is missing.

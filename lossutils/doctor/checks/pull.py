@@ -41,8 +41,8 @@ def plateau(exam: Examination) -> Iterator[Found]:
     Probes: the slope along lines from right to wrong: errors up to 1,000 scales of the
     target, logits up to 30 against the truth; and whole batches of confident mistakes.
 
-    Thresholds: a regression's slope that falls to a tenth within a millionth of the error
-    and stays there, or is below 1 % of its maximum at three scales of the target, or
+    Thresholds: a regression's slope that falls to 15 % within a ten-millionth of the error
+    and stays below 20 %, or is below 1 % of its maximum at three scales of the target, or
     three times the errors of your own batch (unless `expects="mode"`, which says that far
     points should be ignored). For logits, a slope at 25 below 1 % of its maximum if it
     is exactly 0, if it was steady until it fell (a clamp), if the loss of a confident
