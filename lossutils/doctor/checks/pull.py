@@ -97,8 +97,7 @@ def _regression_plateau(exam: Examination) -> Iterator[Found]:
             ):
                 summary = (
                     f"The pull vanishes for large errors: at {3 * scale:.3g} the slope is "
-                    f"{near[0]:.3g}, {near[0] / top:.1g} of its maximum "
-                    f"({profile.line.words})."
+                    f"{near[0]:.3g}, its maximum {top:.3g} ({profile.line.words})."
                 )
                 remedy = (
                     "Start from good predictions, widen the loss's scale, or use one that "
