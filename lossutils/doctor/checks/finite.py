@@ -232,7 +232,7 @@ def half_precision(exam: Examination) -> Iterator[Found]:
         for batch in (*own, *exam.form.ordinary()):
             if worst is not None and worst[0] > tolerance and len(batch.input) > 1000:
                 continue  # a large batch matters only where small ones pass
-            outcome = _half(exam, batch, dtype)
+            outcome = _half(exam, batch, dtype, ordinary)
             if isinstance(outcome, str):
                 exam.measure("half-precision", **{name: outcome})
                 continue
@@ -261,7 +261,7 @@ def half_precision(exam: Examination) -> Iterator[Found]:
 
 
 def _half(
-    exam: Examination, batch: Batch, dtype: torch.dtype
+    exam: Examination, batch: Batch, dtype: torch.dtype, ordinary: float
 ) -> tuple[float, float, bool] | str | None:
     """Value in the half type, the true one of the same numbers, lost gradient."""
     input, target = exam.patient.cast(batch.input, dtype), batch.target
@@ -280,6 +280,12 @@ def _half(
     except Refused as refused:
         return f"not on this device: {refused}"
     lost = half.gradient is not None and not bool(half.gradient.isfinite().all())
+    if lost and ordinary > 1:
+        # A loss in thousands overflows in backward: the factor is not what is judged.
+        leaf = exam.patient.cast(input, dtype).requires_grad_()
+        output = exam.patient.output(leaf.clone(), exam.patient.cast(target, dtype))
+        gradient = exam.patient.differentiate(output / ordinary, leaf)
+        lost = gradient is None or not bool(gradient.isfinite().all())
     # Where a probability is exactly 0 or 1 the slope of a logarithm is lost in any type.
     bounded = exam.form.task.endswith("probabilities")
     at_edge = bounded and bool(((batch.input == 0) | (batch.input == 1)).any())
