@@ -92,7 +92,8 @@ def page(checks: Mapping[str, Any]) -> str:
         "one of three severities: an **error** is wrong or unsafe, a **warning** is likely "
         "to hurt training, a **note** is a property to know. A healthy loss has no error "
         "and no warning. The thresholds are free of scale: a loss multiplied by a "
-        "constant, or data in another unit, gets the same verdict.",
+        "constant, or data in another unit, gets the same verdict. Two exceptions: float16 "
+        "has a range of its own, and so has a loss with a constant in units of the target.",
         "",
         'Run some of them only with `checks=["finite", "shape"]`.',
     ]
