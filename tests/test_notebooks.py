@@ -68,6 +68,8 @@ def outputs_are_clean(nb, path):
                 yield f"cell {i} stores stderr: {output.text[:60]!r}"
             if output.output_type == "error" and "raises-exception" not in tags(cell):
                 yield f"cell {i} stores an error without the tag raises-exception"
+            if "Traceback" in text:
+                yield f"cell {i} stores the traceback of a library: refresh leaves it out"
             if found := MACHINE_PATH.search(text):
                 yield f"cell {i} stores a path of one machine, {found[0]!r}"
 
@@ -78,6 +80,9 @@ def tags(cell):
 
 def tags_are_known(nb, path):
     for i, cell in enumerate(nb.cells):
+        raised = any(out.output_type == "error" for out in cell.get("outputs", ()))
+        if "raises-exception" in tags(cell) and not raised:
+            yield f"cell {i} has the tag raises-exception and raises nothing"
         if unknown := tags(cell) - TAGS:
             yield f"cell {i} has tags {sorted(unknown)}, expected some of {sorted(TAGS)}"
         prompt = cell.metadata.get("mystnb", {}).get("code_prompt_show")
@@ -340,6 +345,11 @@ FAULTS = {
     ),
     "ignore tag": (tag(5, "nbval-ignore-output"), tags_are_known),
     "fold without a name": (tag(5, "hide-cell"), tags_are_known),
+    "raises nothing": (tag(5, "raises-exception"), tags_are_known),
+    "a library's traceback": (
+        output(5, output_type="stream", text="Traceback (most recent call last)"),
+        outputs_are_clean,
+    ),
     "13 lines": (source(5, "assert 1\n\n" * 13), code_is_short),
     "89 columns": (source(5, "assert 1" + " " * 80 + "#"), code_is_short),
     "two figures": (
@@ -469,6 +479,23 @@ def test_refresh_leaves_a_notebook_that_raises(path, capsys):
     assert path.read_bytes() == before
     assert "assert x == 42" in said
     assert "wrong x" in said
+
+
+def test_an_expected_error_is_stored_without_the_frames_of_libraries(tmp_path):
+    source = "import json\ndef f():\n    json.loads('{')\nf()"
+    nb = v4.new_notebook(cells=[v4.new_code_cell(source)])
+    nb.cells[0].metadata["tags"] = ["raises-exception"]
+    refresh.run(nb, tmp_path)
+    assert "decoder.py" in json.dumps(nb.cells[0].outputs)
+    refresh.normalise(nb)
+    (stored,) = nb.cells[0].outputs
+    assert [refresh.ANSI.sub("", entry).split()[0] for entry in stored.traceback] == [
+        "Cell",
+        "Cell",
+        "JSONDecodeError:",
+    ]
+    assert not list(outputs_are_clean(nb, tmp_path))
+    assert not list(tags_are_known(nb, tmp_path))
 
 
 def test_cells_without_an_id_get_a_stable_one():

@@ -11,6 +11,7 @@ from the notebooks and reference/checks.md from the doctor's checks last.
 import argparse
 import hashlib
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -39,6 +40,7 @@ FAILURES = (
     ValueError,  # or an entry in it
 )
 CELL_METADATA = ("claim", "mystnb", "tags")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ThisPython(KernelSpecManager):
@@ -96,6 +98,8 @@ def normalise(nb: NotebookNode) -> str:
                 png = output.get("data", {}).get("image/png")
                 if png:
                     output.data["image/png"] = "".join(png.split())
+                if output.output_type == "error":
+                    output.traceback = _own_frames(output.traceback)
     return str(nbformat.writes(nb)) + "\n"  # type: ignore[no-untyped-call]
 
 
@@ -118,6 +122,15 @@ def _merge_streams(outputs: list[Any]) -> list[Any]:
         else:
             merged.append(output)
     return merged
+
+
+def _own_frames(traceback: list[str]) -> list[str]:
+    """Keep the frames in the notebook's own cells and the message.
+
+    The others are lines of libraries, at paths of the machine that ran them.
+    """
+    frames = [entry for entry in traceback[:-1] if ANSI.sub("", entry).startswith("Cell ")]
+    return [*frames, *traceback[-1:]]
 
 
 def refresh(notebook: Path) -> bool:
