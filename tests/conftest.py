@@ -1,9 +1,80 @@
-"""`--record-contract FILE`: write what `test_contract.py` found, for the gallery."""
+"""A real browser for whom asks; and `--record-contract FILE`.
+
+With that option, what `test_contract.py` found is written, for the gallery.
+"""
 
 import datetime
 import json
+import os
+import shutil
 from collections import defaultdict
 from pathlib import Path
+
+import pytest
+
+
+def without_browser(reason):
+    if os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail(f"{reason}, and REQUIRE_BROWSER=1")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        without_browser("playwright is missing: pip install -r requirements-browser.txt")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        without_browser(f"none of {', '.join(names)} is installed")
+    flags = (
+        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update"
+    )
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=flags.split())
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """`opened(html, width=1280)`: the page, read from a file, in a window of that width.
+
+    An error, a warning or a request for anything but the file fails the test.
+    """
+    contexts, faults = [], []
+
+    def open_page(html, width=1280, **given):
+        path = tmp_path / f"{len(contexts)}.html"
+        path.write_text(html, encoding="utf-8")
+        size = {"width": width, "height": 844}
+        contexts.append(browser.new_context(viewport=size, has_touch=width == 390, **given))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "console", lambda m: m.type in ("error", "warning") and faults.append(m.text)
+        )
+        page.on("request", lambda r: r.url.startswith("file:") or faults.append(r.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+@pytest.fixture
+def axe():
+    """What axe finds wrong on a page: `axe(page)`, `axe(page, options=…)`."""
+    try:
+        from axe_playwright_python.sync_playwright import Axe
+    except ModuleNotFoundError:
+        without_browser("axe is missing: pip install -r requirements-browser.txt")
+    return lambda page, **given: Axe().run(page, **given).response["violations"]
 
 
 def pytest_addoption(parser):

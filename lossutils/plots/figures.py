@@ -1,4 +1,4 @@
-"""The drawings: profiles of losses, curves, data with fits, estimates, histograms."""
+"""The drawings: profiles of losses, curves, data, contours, estimates, histograms."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -7,18 +7,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from lossutils.plots.style import COLOURS, INK, LINESTYLES, MARKERS, MUTED
 
-__all__ = ["dots", "histogram", "lines", "points", "profiles"]
+__all__ = ["contours", "dots", "histogram", "lines", "points", "profiles"]
 
 Array = NDArray[np.float64]
 Values = ArrayLike | torch.Tensor
 Point = tuple[Values, Values]
 Number = float | torch.Tensor
+
+# Light enough for every colour of a run to stand out.
+_SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#c8d1da"])
 
 
 class ProfileLike(Protocol):
@@ -246,6 +250,113 @@ def points(
             fx, _like(fx, f"x of {label}", f"y of {label}", fy), label=label, **_curve(i)
         )
     ax.set(xlabel=xlabel, ylabel=ylabel)
+    return _legend(ax)
+
+
+def contours(
+    x: Values,
+    y: Values,
+    value: Values,
+    runs: Mapping[str, Point] | None = None,
+    *,
+    xlabel: str,
+    ylabel: str,
+    label: str = "loss",
+    scale: str = "linear",
+    levels: int = 12,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw values over a plane as shaded contours, and runs through it as paths.
+
+    Dark is high. A run starts at its hollow marker and ends at its filled one; what lies
+    outside the grid is cut off.
+
+    Parameters
+    ----------
+    x, y : array
+        1-D, ascending, of lengths m and n, two or more.
+    value : array
+        Shape (m, n): `value[i, j]` is at `x[i]`, `y[j]`, as in `lossutils.landscape.plane`.
+        Where it is not finite, nothing is drawn.
+    runs : mapping, optional
+        Label -> (x, y) of the places in turn.
+    xlabel, ylabel : str
+        With the unit.
+    label : str
+        What the values are, beside the colour bar. Default "loss".
+    scale : {"linear", "log"}
+        How the levels are spaced; "log" for values above 0. Default "linear".
+    levels : int
+        About how many contours. Default 12.
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        Shapes do not fit, an axis does not ascend, `scale` is unknown, no value is finite,
+        all are the same, or one is not above 0 beside a log scale.
+
+    Examples
+    --------
+    >>> import torch, lossutils as lu
+    >>> a = torch.linspace(-1, 1, 21)
+    >>> bowl = lu.landscape.plane(lambda w: w[0]**2 + 10 * w[1]**2, torch.zeros(2),
+    ...                           *torch.eye(2), a)
+    >>> ax = lu.plots.contours(*bowl, {"SGD": ([1, 0.5, 0.1], [1, -0.5, 0.1])},
+    ...                        xlabel="a", ylabel="b")
+    """
+    x, y, z = _array("x", x), _array("y", y), _array("value", value, ndim=2)
+    for name, each in (("x", x), ("y", y)):
+        if len(each) < 2 or not (np.diff(each) > 0).all():
+            raise ValueError(f"{name} is {each}, expected two or more ascending numbers")
+    if z.shape != (len(x), len(y)):
+        raise ValueError(
+            f"value has shape {z.shape}, expected {(len(x), len(y))}: value[i, j] at "
+            "x[i], y[j]"
+        )
+    if scale not in ("linear", "log"):
+        raise ValueError(f"scale is {scale!r}, expected 'linear' or 'log'")
+    finite = z[np.isfinite(z)]
+    if finite.size == 0 or finite.min() == finite.max():
+        raise ValueError("value has no two different finite numbers: nothing to draw")
+    if scale == "log" and finite.min() <= 0:
+        raise ValueError(
+            f"value holds {finite.min():.6g}, expected numbers above 0 for a log scale: "
+            "subtract the lowest loss, or scale='linear'"
+        )
+    ax = _axes(ax)
+    low, high = finite.min(), finite.max()
+    if scale == "log":
+        edges = np.geomspace(low, high, levels + 1).tolist()
+    else:
+        locator = MaxNLocator(levels, steps=[1, 2, 2.5, 5, 10])
+        edges = list(locator.tick_values(low, high))
+    norm = (LogNorm if scale == "log" else Normalize)(edges[0], edges[-1])
+    masked = np.ma.masked_invalid(z.T)
+    shade = ax.contourf(x, y, masked, edges, cmap=_SHADES, norm=norm)
+    ax.contour(x, y, masked, edges, colors="white", linewidths=0.6)
+    figure = ax.get_figure(root=True)
+    if figure is not None:
+        ticks = edges[:: max(1, len(edges) // 6)]
+        bar = figure.colorbar(shade, ax=ax, label=label)
+        bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
+        bar.ax.minorticks_off()
+        bar.ax.grid(False)
+    for i, (name, (px, py)) in enumerate((runs or {}).items()):
+        px = _array(f"x of {name}", px)
+        py = _like(px, f"x of {name}", f"y of {name}", py)
+        if len(px) == 0:
+            raise ValueError(f"{name} is empty, expected at least one place")
+        colour, marker = _curve(i)["color"], MARKERS[i % len(MARKERS)]
+        ax.plot(px, py, label=name, marker=marker, markevery=[-1], **_curve(i))
+        ax.plot(px[:1], py[:1], marker=marker, color=colour, markerfacecolor="white")
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=x[[0, -1]], ylim=y[[0, -1]])
+    ax.grid(False)
     return _legend(ax)
 
 

@@ -3,9 +3,7 @@
 import itertools
 import json
 import math
-import os
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -387,42 +385,12 @@ def test_html_keeps_contrast_in_any_theme(findings):
     assert page.seen >= 6
 
 
-def without_browser(reason):
-    if os.environ.get("REQUIRE_BROWSER") == "1":
-        pytest.fail(f"{reason}, and REQUIRE_BROWSER=1")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        without_browser("playwright is missing: pip install -r requirements-browser.txt")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        without_browser(f"none of {', '.join(names)} is installed")
-    flags = (
-        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-        "--disable-background-networking --disable-component-update"
-    )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=flags.split())
-        yield chromium
-        chromium.close()
-
-
 @pytest.mark.parametrize("width", [1000, 390])
 @pytest.mark.parametrize(
     "theme", ["background:#fff;color:#222", "background:#111;color:#eee"]
 )
-def test_html_in_a_browser(browser, width, theme):
+def test_html_in_a_browser(browser, axe, width, theme):
     """It fits the window, and axe finds nothing, with two on the page."""
-    try:
-        from axe_playwright_python.sync_playwright import Axe
-    except ModuleNotFoundError:
-        without_browser("axe is missing: pip install -r requirements-browser.txt")
     sick = diagnosis(finding(evidence={"x" * 60: "y" * 90, "short": 1.0}), *three())
     blocks = sick._repr_html_() + diagnosis()._repr_html_()
     page = browser.new_page(viewport={"width": width, "height": 900})
@@ -432,7 +400,7 @@ def test_html_in_a_browser(browser, width, theme):
         f"<body style='{theme}'><main><h1>Reports</h1>{blocks}</main></body></html>"
     )
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    violations = Axe().run(page).response["violations"]
+    violations = axe(page)
     page.close()
     assert not [(v["id"], [n["html"][:150] for n in v["nodes"]]) for v in violations]
 

@@ -1,33 +1,43 @@
 """The interactive explorer: one outlier to drag, and what it does to four fits.
 
 Page and script stand beside this file. The first state is drawn here, by the steps of
-explorer.js, so that the picture is there without script too.
+outliers.js, so that the picture is there without script too.
 """
 
 import itertools
 import json
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from html import escape
-from importlib.resources import files
-from string import Template
 
 import numpy as np
 
+from lossutils.plots.explorers import _svg
+from lossutils.plots.explorers._svg import (
+    Page,
+    Panel,
+    Range,
+    Scene,
+    Slider,
+    clamp,
+    element,
+    fixed,
+    number,
+    path,
+    row_head,
+    shift,
+    text,
+)
 from lossutils.plots.figures import Array, Values, _array, _like
-from lossutils.plots.style import COLOURS, INK, MUTED
+from lossutils.plots.style import COLOURS
 
 __all__ = ["Explorer", "outlier_explorer"]
 
 Line = tuple[float, float]  # intercept, slope
-Range = tuple[float, float]
-Scene = dict[str, dict[str, str]]  # part -> its attributes, and its text under "text"
 
 LOSSES = {"mse": "MSE", "mae": "MAE", "huber": "Huber", "tukey": "Tukey"}
-LEFT, UPPER, RIGHT, LOWER = 46, 24, 276, 246  # of both panels, in WIDTH × HEIGHT
-WIDTH, HEIGHT = 330, 284
+PANEL = Panel(left=46, upper=24, right=276, lower=246, width=330, height=284)
+along, up = PANEL.along, PANEL.up
 PEAK = 3.2  # the largest pull drawn
 HEIGHTS = -PEAK, PEAK
 MARKS = {  # disc, diamond, square, triangle, about the origin
@@ -39,7 +49,7 @@ MARKS = {  # disc, diamond, square, triangle, about the origin
 
 
 @dataclass(frozen=True)
-class Explorer:
+class Explorer(Page):
     """What `outlier_explorer` returns; a notebook shows it.
 
     Attributes
@@ -56,15 +66,11 @@ class Explorer:
         Parameters of Huber and Tukey, in units of the scale.
     """
 
-    html: str = field(repr=False)
     fits: dict[str, Line] = field(repr=False)
     scale: float = field(repr=False)
     outlier: tuple[float, float]
     delta: float
     c: float
-
-    def _repr_html_(self) -> str:
-        return self.html
 
 
 def outlier_explorer(
@@ -136,11 +142,7 @@ def outlier_explorer(
         raise ValueError(f"every x is {x[0]:g}, expected two or more values of x")
     if not 0 < c < math.inf:
         raise ValueError(f"c is {c}, expected a finite number above 0")
-    if not re.fullmatch(r"[A-Za-z][\w-]*", id, re.ASCII):
-        raise ValueError(
-            f"id is {id!r}, expected a letter, then letters, digits, - and _: "
-            "'outlier-explorer'"
-        )
+    _svg.check_id(id, "outlier-explorer")
     range_ = float(np.ptp(y)) or 1.0
     absolute, _ = _least_absolute(x, y, range_)
     scale = 1.4826 * float(np.median(np.abs(_residuals(absolute, x, y))))
@@ -150,9 +152,9 @@ def outlier_explorer(
             "data that scatter"
         )
     sliders = {
-        "delta": _Slider("Huber’s δ (σ)", 0.1, 3.0, 0.05),
-        "x": _Slider(f"Outlier: {xlabel}", *xlim, _step(xlim, 150)),
-        "y": _Slider(f"Outlier: {ylabel}", *ylim, _step(ylim, 150)),
+        "delta": Slider("Huber’s δ (σ)", 0.1, 3.0, 0.05),
+        "x": Slider(f"Outlier: {xlabel}", *xlim, _svg.step(xlim, 150)),
+        "y": Slider(f"Outlier: {ylabel}", *ylim, _svg.step(ylim, 150)),
     }
     state = {
         "x": sliders["x"].snap("x of the outlier", outlier[0]),
@@ -172,18 +174,16 @@ def outlier_explorer(
     )
     fits, scene = _scene(model, **state)
     clean = _least_squares(x, y, np.ones_like(x))
-    html = Template(_file("explorer.html")).substitute(
+    html = _svg.assemble(
+        "outliers",
         id=id,
         fits=_fits_panel(model, scene, clean, xlabel, ylabel, id),
         pulls=_pulls_panel(model, scene),
         sliders="\n".join(s.html(name, state[name], scene) for name, s in sliders.items()),
         table=_table(model, scene, clean),
-        scale=_number(scale, model.digits),
+        scale=number(scale, model.digits),
         c=f"{c:g}",
-        script=_file("explorer.js").strip(),
         model=json.dumps(asdict(model)),
-        ink=INK,
-        muted=MUTED,
         **dict(zip(LOSSES, COLOURS, strict=False)),
     )
     return Explorer(html, fits, scale, (state["x"], state["y"]), state["delta"], c)
@@ -201,7 +201,7 @@ def _check_limits(name: str, values: Array, limits: Range) -> None:
         )
 
 
-# The fits, as in explorer.js
+# The fits, as in outliers.js
 
 
 def _residuals(line: Line, x: Array, y: Array, scale: float = 1.0) -> Array:
@@ -273,7 +273,7 @@ def _solve(
     return fits, r, pull
 
 
-# The drawing, as in explorer.js
+# The drawing, as in outliers.js
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ class _Model:
     digits: int  # decimals of slopes and intercepts
     decimals: dict[str, int]  # of the sliders
     peak: float = PEAK
-    box: tuple[int, int, int, int] = (LEFT, UPPER, RIGHT, LOWER)
+    box: tuple[int, int, int, int] = PANEL.box
     names: tuple[str, ...] = tuple(LOSSES.values())
 
     @property
@@ -298,49 +298,21 @@ class _Model:
         return -self.reach, self.reach
 
 
-def _fixed(value: float, decimals: int) -> str:
-    return re.sub(r"^-(0\.?0*)$", r"\1", f"{value:.{decimals}f}")
-
-
-def _number(value: float, decimals: int) -> str:
-    return _fixed(value, decimals).replace("-", "−")
-
-
-def _along(value: float, limits: Range) -> float:
-    return LEFT + (value - limits[0]) / (limits[1] - limits[0]) * (RIGHT - LEFT)
-
-
-def _up(value: float, limits: Range) -> float:
-    return LOWER - (value - limits[0]) / (limits[1] - limits[0]) * (LOWER - UPPER)
-
-
-def _clamp(value: float, limits: Range) -> float:
-    return min(max(value, limits[0]), limits[1])
-
-
-def _shift(x: float, y: float) -> str:
-    return f"translate({_fixed(x, 1)} {_fixed(y, 1)})"
-
-
-def _path(points: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{_fixed(x, 1)} {_fixed(y, 1)}" for x, y in points)
-
-
 def _labels(kind: str, ends: dict[str, float]) -> Scene:
     """Set labels beside the ends of lines: in their order, clear of each other."""
     order = sorted(ends, key=lambda name: ends[name])
-    at, last = {}, UPPER - 14.0
+    at, last = {}, PANEL.upper - 14.0
     for name in order:
         last = at[name] = max(ends[name], last + 14)
-    last = LOWER + 14.0
+    last = PANEL.lower + 14.0
     for name in reversed(order):
         last = at[name] = min(at[name], last - 14)
     scene: Scene = {}
     for name, end in ends.items():
-        seen = UPPER <= end <= LOWER  # else the line leaves through top or bottom
-        leader = _path([(RIGHT, end), (RIGHT + 12, at[name])]) if seen else ""
+        seen = PANEL.upper <= end <= PANEL.lower  # else it leaves through top or bottom
+        leader = path([(PANEL.right, end), (PANEL.right + 12, at[name])]) if seen else ""
         scene[f"{name}-{kind}-leader"] = {"d": leader}
-        scene[f"{name}-{kind}-label"] = {"y": _fixed(at[name] + 4, 1)}
+        scene[f"{name}-{kind}-label"] = {"y": fixed(at[name] + 4, 1)}
     return scene
 
 
@@ -353,38 +325,36 @@ def _scene(
     near = x < (xlim[0] + xlim[1]) / 2
     bend = [(sides[0], -delta), (-delta, -delta), (delta, delta), (sides[1], delta)]
     beyond = abs(pull["mse"]) > PEAK
-    over = _clamp(abs(r["mse"]), (0.45 * model.reach, 0.8 * model.reach))  # clear of it
+    over = clamp(abs(r["mse"]), (0.45 * model.reach, 0.8 * model.reach))  # clear of it
     over = math.copysign(over, r["mse"])
     scene: Scene = {
-        "handle": {"transform": _shift(_along(x, xlim), _up(y, ylim))},
+        "handle": {"transform": shift(along(x, xlim), up(y, ylim))},
         "handle-label": {"x": "13", "text-anchor": "start"}
         if near
         else {"x": "-13", "text-anchor": "end"},
-        "x-value": {"text": _number(x, model.decimals["x"])},
-        "y-value": {"text": _number(y, model.decimals["y"])},
-        "delta-value": {"text": _number(delta, model.decimals["delta"])},
-        "huber-psi": {"d": _path((_along(e, sides), _up(p, HEIGHTS)) for e, p in bend)},
+        "x-value": {"text": number(x, model.decimals["x"])},
+        "y-value": {"text": number(y, model.decimals["y"])},
+        "delta-value": {"text": number(delta, model.decimals["delta"])},
+        "huber-psi": {"d": path((along(e, sides), up(p, HEIGHTS)) for e, p in bend)},
         "mse-beyond": {
-            "text": f"MSE {_number(pull['mse'], 1)}" * beyond,
-            "x": _fixed(_along(over, sides), 1),
-            "y": _fixed(UPPER + 20 if over > 0 else LOWER - 12, 1),
+            "text": f"MSE {number(pull['mse'], 1)}" * beyond,
+            "x": fixed(along(over, sides), 1),
+            "y": fixed(PANEL.upper + 20 if over > 0 else PANEL.lower - 12, 1),
         },
     }
-    ends = {k: _up(a + b * xlim[1], ylim) for k, (a, b) in fits.items()}
+    ends = {k: up(a + b * xlim[1], ylim) for k, (a, b) in fits.items()}
     scene |= _labels("fit", ends)
     levels = {"mae": 1, "huber": delta, "tukey": 0}  # MSE leaves through the top
-    scene |= _labels("psi", {k: _up(p, HEIGHTS) for k, p in levels.items()})
+    scene |= _labels("psi", {k: up(p, HEIGHTS) for k, p in levels.items()})
     for name, (a, b) in fits.items():
-        e, p = _clamp(r[name], sides), _clamp(pull[name], HEIGHTS)
+        e, p = clamp(r[name], sides), clamp(pull[name], HEIGHTS)
         scene |= {
-            f"{name}-fit": {
-                "d": _path((_along(v, xlim), _up(a + b * v, ylim)) for v in xlim)
-            },
-            f"{name}-mark": {"transform": _shift(_along(e, sides), _up(p, HEIGHTS))},
-            f"{name}-slope": {"text": _number(b, model.digits)},
-            f"{name}-intercept": {"text": _number(a, model.digits)},
-            f"{name}-residual": {"text": _number(r[name], 2)},
-            f"{name}-pull": {"text": _number(pull[name], 2)},
+            f"{name}-fit": {"d": path((along(v, xlim), up(a + b * v, ylim)) for v in xlim)},
+            f"{name}-mark": {"transform": shift(along(e, sides), up(p, HEIGHTS))},
+            f"{name}-slope": {"text": number(b, model.digits)},
+            f"{name}-intercept": {"text": number(a, model.digits)},
+            f"{name}-residual": {"text": number(r[name], 2)},
+            f"{name}-pull": {"text": number(pull[name], 2)},
         }
     return fits, scene
 
@@ -392,107 +362,17 @@ def _scene(
 # The page
 
 
-@dataclass(frozen=True)
-class _Slider:
-    """Its values are multiples of the step, from `low` to `high` where these are."""
-
-    label: str
-    low: float
-    high: float
-    step: float
-
-    @property
-    def decimals(self) -> int:
-        return max(0, -math.floor(math.log10(self.step) + 1e-9))
-
-    def value(self, steps: int) -> float:
-        return round(steps * self.step, self.decimals)
-
-    @property
-    def ends(self) -> tuple[int, int]:
-        first = math.ceil(self.low / self.step - 1e-9)
-        return first, math.floor(self.high / self.step + 1e-9)
-
-    def snap(self, name: str, value: float) -> float:
-        if not self.low <= value <= self.high:
-            raise ValueError(
-                f"{name} is {value}, expected a number from {self.low:g} to {self.high:g}"
-            )
-        first, last = self.ends
-        return self.value(min(max(round(value / self.step), first), last))
-
-    def html(self, name: str, value: float, scene: Scene) -> str:
-        low, high = (_fixed(self.value(k), self.decimals) for k in self.ends)
-        return (
-            f"<label>{escape(self.label)} "
-            f'<b data-part="{name}-value" aria-hidden="true">'
-            f"{scene[f'{name}-value']['text']}</b>"
-            f'<input type="range" data-part="{name}" min="{low}" max="{high}" '
-            f'step="{self.step:g}" value="{_fixed(value, self.decimals)}"></label>'
-        )
-
-
-def _file(name: str) -> str:
-    return files("lossutils.plots").joinpath(name).read_text("utf-8")
-
-
-def _step(limits: Range, count: int) -> float:
-    """Return the step of 1, 2 or 5 times a power of ten that fits about `count` times."""
-    wide = (limits[1] - limits[0]) / count
-    power = 10.0 ** math.floor(math.log10(wide))
-    return power * min((1, 2, 5, 10), key=lambda k: abs(math.log(wide / power / k)))
-
-
-def _element(tag: str, part: str, css: str, scene: Scene, **more: object) -> str:
-    given = {**more, **scene[part]}
-    text = escape(str(given.pop("text", "")))
-    attributes = "".join(f' {key}="{value}"' for key, value in given.items())
-    return f'<{tag} class="{css}" data-part="{part}"{attributes}>{text}</{tag}>'
-
-
-def _text(x: float, y: float, text: str, css: str = "label", anchor: str = "middle") -> str:
-    at = f'x="{_fixed(x, 1)}" y="{_fixed(y, 1)}" text-anchor="{anchor}"'
-    return f'<text class="{css}" {at}>{escape(text)}</text>'
-
-
-def _panel(
-    description: str,
-    title: str,
-    axes: tuple[tuple[str, Range], tuple[str, Range]],
-    drawn: Iterable[str],
-) -> str:
-    (xlabel, xlim), (ylabel, ylim) = axes
-    middle = (UPPER + LOWER) / 2
-    frame = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(description)}">',
-        _text(LEFT, 14, title, "title", "start"),
-        _text((LEFT + RIGHT) / 2, HEIGHT - 5, xlabel),
-        f'<g transform="translate(11 {middle:g}) rotate(-90)">{_text(0, 0, ylabel)}</g>',
-    ]
-    for v, text in _ticks(xlim):
-        at = _along(v, xlim)
-        frame.append(f'<path class="grid" d="M{_fixed(at, 1)} {UPPER}V{LOWER}"/>')
-        frame.append(_text(at, LOWER + 14, text, "tick"))
-    for v, text in _ticks(ylim):
-        at = _up(v, ylim)
-        frame.append(f'<path class="grid" d="M{LEFT} {_fixed(at, 1)}H{RIGHT}"/>')
-        frame.append(_text(LEFT - 5, at + 4, text, "tick", "end"))
-    return "\n".join([*frame, *drawn, "</svg>"])
-
-
-def _ticks(limits: Range) -> list[tuple[float, str]]:
-    step = _step(limits, 5)
-    first, last = math.ceil(limits[0] / step), math.floor(limits[1] / step)
-    return [(k * step, f"{k * step:g}".replace("-", "−")) for k in range(first, last + 1)]
-
-
 def _ends(scene: Scene, kind: str) -> Iterable[str]:
     for name, title in LOSSES.items():
         if f"{name}-{kind}-label" in scene:
-            yield _element("path", f"{name}-{kind}-leader", f"leader {name}", scene)
-            yield _element(
-                "text", f"{name}-{kind}-label", "label", scene, x=RIGHT + 15, text=title
+            yield element("path", f"{name}-{kind}-leader", f"leader {name}", scene)
+            yield element(
+                "text",
+                f"{name}-{kind}-label",
+                "label",
+                scene,
+                x=PANEL.right + 15,
+                text=title,
             )
 
 
@@ -500,27 +380,28 @@ def _fits_panel(
     model: _Model, scene: Scene, clean: Line, xlabel: str, ylabel: str, id: str
 ) -> str:
     xlim, ylim = model.xlim, model.ylim
-    line = _path((_along(v, xlim), _up(clean[0] + clean[1] * v, ylim)) for v in xlim)
+    line = path((along(v, xlim), up(clean[0] + clean[1] * v, ylim)) for v in xlim)
     points = "".join(
-        f'<circle class="datum" cx="{_fixed(_along(x, xlim), 1)}" '
-        f'cy="{_fixed(_up(y, ylim), 1)}" r="3.2"/>'
+        f'<circle class="datum" cx="{fixed(along(x, xlim), 1)}" '
+        f'cy="{fixed(up(y, ylim), 1)}" r="3.2"/>'
         for x, y in zip(model.x, model.y, strict=True)
     )
-    return _panel(
+    return PANEL.svg(
         f"{len(model.x)} points and an outlier, and the lines that four losses fit",
-        "Each loss fits a line",
-        ((xlabel, xlim), (ylabel, ylim)),
+        PANEL.title("Each loss fits a line"),
+        (xlabel, ylabel),
         [
-            f'<clipPath id="{id}-clip"><path d="M{LEFT} {UPPER}H{RIGHT}V{LOWER}H{LEFT}Z"/>'
-            f'</clipPath><g clip-path="url(#{id}-clip)">',
+            *PANEL.x_ticks(xlim),
+            *PANEL.y_ticks(ylim),
+            f'{PANEL.clip(f"{id}-clip")}<g clip-path="url(#{id}-clip)">',
             f'<path class="clean" d="{line}"/>{points}',
-            *(_element("path", f"{name}-fit", f"line {name}", scene) for name in LOSSES),
+            *(element("path", f"{name}-fit", f"line {name}", scene) for name in LOSSES),
             "</g>",
             *_ends(scene, "fit"),
-            _element("g", "handle", "handle", scene).removesuffix("</g>"),
+            element("g", "handle", "handle", scene).removesuffix("</g>"),
             '<circle class="grip" r="22"/><circle class="halo" r="12"/>'
             '<circle class="dot" r="6.5"/>',
-            _element("text", "handle-label", "over", scene, y=4, text="outlier"),
+            element("text", "handle-label", "over", scene, y=4, text="outlier"),
             "</g>",
         ],
     )
@@ -536,24 +417,26 @@ def _pulls_panel(model: _Model, scene: Scene) -> str:
         "tukey": [(-reach, 0), *zip(r.tolist(), bump.tolist(), strict=True), (reach, 0)],
     }
     drawn: Scene = {
-        f"{name}-psi": {"d": _path((_along(e, sides), _up(p, HEIGHTS)) for e, p in curve)}
+        f"{name}-psi": {"d": path((along(e, sides), up(p, HEIGHTS)) for e, p in curve)}
         for name, curve in curves.items()
     } | scene
-    return _panel(
+    return PANEL.svg(
         "The pull of a point on each fit by its residual: for MSE it grows without bound, "
         "for MAE it is 1 whatever the residual, for Huber at most δ, for Tukey it falls "
         "back to 0; marks show where the outlier stands",
-        "How hard a point pulls on it",
-        (("residual (σ)", sides), ("pull ψ", HEIGHTS)),
+        PANEL.title("How hard a point pulls on it"),
+        ("residual (σ)", "pull ψ"),
         [
-            *(_element("path", f"{name}-psi", f"line {name}", drawn) for name in LOSSES),
-            _text(_along(PEAK / 2, sides) - 8, UPPER + 10, LOSSES["mse"], anchor="end"),
+            *PANEL.x_ticks(sides),
+            *PANEL.y_ticks(HEIGHTS),
+            *(element("path", f"{name}-psi", f"line {name}", drawn) for name in LOSSES),
+            text(along(PEAK / 2, sides) - 8, PANEL.upper + 10, LOSSES["mse"], anchor="end"),
             *_ends(scene, "psi"),
             *(
-                _element("path", f"{name}-mark", f"mark {name}", scene, d=MARKS[name])
+                element("path", f"{name}-mark", f"mark {name}", scene, d=MARKS[name])
                 for name in LOSSES
             ),
-            _element("text", "mse-beyond", "over", scene, **{"text-anchor": "middle"}),
+            element("text", "mse-beyond", "over", scene, **{"text-anchor": "middle"}),
         ],
     )
 
@@ -563,27 +446,19 @@ def _table(model: _Model, scene: Scene, clean: Line) -> str:
     columns = ("slope", "intercept", "residual", "pull")
     rows = [
         "<tr>"
-        + _row_head(f"line {name}", title)
-        + "".join(_element("td", f"{name}-{column}", "", scene) for column in columns)
+        + row_head(f"line {name}", title)
+        + "".join(element("td", f"{name}-{column}", "", scene) for column in columns)
         + "</tr>"
         for name, title in LOSSES.items()
     ]
-    reference = "".join(f"<td>{_number(v, model.digits)}</td>" for v in reversed(clean))
+    reference = "".join(f"<td>{number(v, model.digits)}</td>" for v in reversed(clean))
     return "\n".join(
         [
             "<table><thead><tr>",
             *(f'<th scope="col">{head}</th>' for head in heads),
             "</tr></thead><tbody>",
             *rows,
-            f"<tr>{_row_head('clean', 'Clean')}{reference}<td>–</td><td>–</td>",
+            f"<tr>{row_head('clean', 'Clean')}{reference}<td>–</td><td>–</td>",
             "</tr></tbody></table>",
         ]
-    )
-
-
-def _row_head(css: str, title: str) -> str:
-    swatch = f'<path class="{css}" d="M0 5H30"/>'
-    return (
-        f'<th scope="row"><svg viewBox="0 0 30 10" aria-hidden="true">{swatch}</svg>'
-        f"{escape(title)}</th>"
     )

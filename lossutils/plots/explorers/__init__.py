@@ -1,0 +1,1 @@
+"""The interactive explorers: pages to play with, one module each."""
