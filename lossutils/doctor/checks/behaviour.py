@@ -362,7 +362,13 @@ def _steepest(
     return max(slope[k], -falling(best))
 
 
-@check("noise", "fit", ("note",), needs=("values", "gradient"))
+@check(
+    "noise",
+    "fit",
+    ("note",),
+    needs=("values", "gradient"),
+    chapter="chapters/noise_effects/nonlinear_parts.html",
+)
 def noise(exam: Examination) -> Iterator[Found]:
     """What does noise do to the value?
 
@@ -380,8 +386,11 @@ def noise(exam: Examination) -> Iterator[Found]:
         raise Skip("the loss is random itself: see deterministic")
     if not exam.alone:
         raise Skip("samples cannot be looked at one by one")
-    for kind in ("input", "multiplicative", "target"):
-        found = response.bias(exam, kind)
+    places = ("input", "multiplicative", "target")
+    biases = {kind: response.bias(exam, kind) for kind in places}
+    if not any(biases.values()):
+        raise Skip("noise carries the predictions and the targets out of their domain")
+    for kind, found in biases.items():
         if found is None:
             continue
         exam.measure("noise", **{f"{kind}_{k}": v for k, v in found.items()})

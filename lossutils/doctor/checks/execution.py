@@ -6,7 +6,8 @@ import importlib
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,13 @@ from lossutils.doctor.examination import Examination, Found, Skip, check, same
 from lossutils.doctor.patient import Refused, to_device
 
 
-@check("deterministic", "safe", ("warning",), needs=("values",))
+@check(
+    "deterministic",
+    "safe",
+    ("warning",),
+    needs=("values",),
+    chapter="chapters/noise_effects/where_noise_enters.html",
+)
 def deterministic(exam: Examination) -> Iterator[Found]:
     """Does the same batch cost the same twice?
 
@@ -320,6 +327,11 @@ def vmap(exam: Examination) -> Iterator[Found]:
     torch.where and multiplied masks do without.
     """
     patient = exam.patient
+    if patient.keras:
+        raise Skip("Keras losses are not made for torch.func")
+    _import_dynamo()
+    if patient.left_changed:
+        raise Skip("the loss changes torch's settings: see pure")
     pairs = exam.batches()
     inputs = torch.stack([patient.cast(i, exam.fine) for i, _ in pairs])
     targets = torch.stack([patient.cast(t, exam.fine) for _, t in pairs])
@@ -334,16 +346,13 @@ def vmap(exam: Examination) -> Iterator[Found]:
         "Replace .item(), Python branches on values and boolean indexing by torch.where "
         "and multiplied masks"
     )
-    if patient.keras:
-        raise Skip("Keras losses are not made for torch.func")
-    _import_dynamo()
-    if patient.left_changed:
-        raise Skip("the loss changes torch's settings: see pure")
-    transformed: Callable[..., Any] = torch.func.vmap(value)
+    # A loss that comes here draws, if at all, from a generator that it seeds itself: the
+    # same numbers for each batch.
+    transformed = partial(torch.func.vmap, randomness="same")
     expected = [exam.answer(*pair).gradient for pair in pairs]
     try:
         with patient.guarded():
-            values = transformed(inputs, targets)
+            values = transformed(value)(inputs, targets)
     except Refused as refused:
         reason = str(refused)
         summary = f"torch.func.vmap fails, so per-sample gradients need a loop: {reason}."
@@ -357,7 +366,7 @@ def vmap(exam: Examination) -> Iterator[Found]:
             return
     try:
         with patient.guarded():
-            found = torch.func.vmap(torch.func.grad(value))(inputs, targets).detach()
+            found = transformed(torch.func.grad(value))(inputs, targets).detach()
     except Refused as refused:
         # torch 2.13's own one_hot fails so, and works under vmap alone.
         summary = f"vmap works, but not over torch.func.grad: {refused}."
