@@ -12,17 +12,19 @@ from lossutils import doctor, losses
 from lossutils.catalogue import CATALOGUE, Entry
 from lossutils.doctor import Diagnosis, Finding, LossCheckError, check_loss, diagnose
 from lossutils.losses.classification import *
+from lossutils.losses.pathological import *
 from lossutils.losses.regression import *
 from lossutils.losses.robust import *
 
 __version__ = "0.1.0"
 
 # Imported when first used: they need packages that a loss does not.
-_ROOMS = ("datasets", "landscape", "plots")
+_ROOMS = ("datasets", "distributed", "landscape", "noise", "plots")
 
 __all__ = ["CATALOGUE", "Entry", *_ROOMS]
 __all__ += ["Diagnosis", "Finding", "LossCheckError", "check_loss", "diagnose", "doctor"]
 __all__ += losses.classification.__all__
+__all__ += losses.pathological.__all__
 __all__ += losses.regression.__all__
 __all__ += losses.robust.__all__
 

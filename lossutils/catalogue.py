@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lossutils.losses import classification, regression, robust
+from lossutils.losses import classification, pathological, regression, robust
 
 Task = Literal[
     "regression",
@@ -51,6 +51,8 @@ class Entry:
         Other names under which the face exports the same function.
     exempt : mapping
         Contract clause -> why it does not apply. Tests and gallery print the reason.
+    ailments : mapping
+        Check of the doctor -> why it is right to warn; empty for a loss to train with.
     """
 
     title: str
@@ -65,6 +67,7 @@ class Entry:
     kinks: str = ""
     aliases: tuple[str, ...] = ()
     exempt: Mapping[str, str] = field(default_factory=dict)
+    ailments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -412,6 +415,74 @@ _CLASSIFICATION = (
     ),
 )
 
+# Specimens for the chapter on slow convergence: right code, each with a known ailment.
+_PATHOLOGICAL = (
+    Entry(
+        title="Absolute error with a plateau",
+        function=pathological.plateau_mae,
+        module=pathological.PlateauMAELoss,
+        task="regression",
+        formula=r"\begin{cases} |e| & |e| \le \theta \\ "
+        r"\theta + s\,(|e| - \theta) & |e| > \theta \end{cases}",
+        estimates="location, all but ignoring far points (mode-like)",
+        influence="bounded",
+        reference="hampel1974influence",
+        variants=(
+            {},
+            {"threshold": 2.0, "plateau_slope": 0.1},
+            {"plateau_slope": 0.0},
+        ),
+        kinks="e = 0, gradient 0; |e| = θ, gradient ±1, the inner one",
+        ailments={
+            "plateau": "beyond the threshold the slope is a thousandth of that inside",
+        },
+    ),
+    Entry(
+        title="Asymmetric squared error",
+        function=pathological.asymmetric_mse,
+        module=pathological.AsymmetricMSELoss,
+        task="regression",
+        formula=r"\begin{cases} \mathrm{over} \cdot e^2 & e > 0 \\ "
+        r"\mathrm{under} \cdot e^2 & e \le 0 \end{cases}",
+        estimates="expectile, τ = under/(under + over) = 1/6",
+        influence="unbounded",
+        reference="newey1987asymmetric",
+        variants=({}, {"over": 1.0, "under": 3.0}, {"over": 0.5, "under": 0.5}),
+        ailments={
+            "asymmetry": "it aims below the mean, at the 1/6-expectile: bias, unless meant",
+        },
+    ),
+    Entry(
+        title="Squared error with a linear term",
+        function=pathological.mse_with_linear_term,
+        module=pathological.MSEWithLinearTermLoss,
+        task="regression",
+        formula=r"a e^2 + b e, \quad a = \mathrm{quadratic}, \; b = \mathrm{linear}",
+        estimates="mean minus b/(2a): 50 below the mean",
+        influence="unbounded",
+        reference="boyd2004convex",
+        variants=({}, {"quadratic": 1.0, "linear": -0.5}, {"linear": 0.0}),
+        ailments={
+            "minimiser": "the least loss, −25, lies 50 units below the target",
+        },
+    ),
+    Entry(
+        title="Ill-conditioned squared error",
+        function=pathological.ill_conditioned_mse,
+        module=pathological.IllConditionedMSELoss,
+        task="regression",
+        formula=r"\kappa^{-j/(n-1)} e_j^2, \quad j = 0, \dots, n - 1",
+        estimates="mean",
+        influence="unbounded",
+        reference="nesterov2004introductory",
+        variants=({}, {"condition_number": 1.0}, {"condition_number": 100.0}),
+        ailments={
+            "conditioning": "its Hessian in the outputs has condition number κ, 10,000",
+            "reduction": "a 1-D input is one sample: with more outputs each costs less",
+        },
+    ),
+)
+
 CATALOGUE: dict[str, Entry] = {
-    entry.name: entry for entry in _REGRESSION + _ROBUST + _CLASSIFICATION
+    entry.name: entry for entry in _REGRESSION + _ROBUST + _CLASSIFICATION + _PATHOLOGICAL
 }

@@ -55,6 +55,15 @@ class Case:
         class_weight = self.parameters.get("class_weight")
         return 3 if class_weight is None else len(class_weight)
 
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The axes of one sample, where a number's place among its outputs counts."""
+        return (3,) if self.entry.name == "ill_conditioned_mse" else ()
+
+    def place(self, i: int, n: int) -> dict[str, int]:
+        """What counts of element `i` of a 1-D input of `n`: its place, or nothing."""
+        return {"place": i, "outputs": n} if self.outputs else {}
+
     def on(self, device: str) -> dict[str, Any]:
         """The parameters, with tensors among them moved to `device`."""
         return {

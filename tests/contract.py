@@ -203,9 +203,8 @@ def compare(
     parameters = {k: _exact(v) for k, v in case.all_parameters().items()}
     ulps = []
     with mp.workdps(80 + int(math.log10(rounding.largest))):
-        for x_row, label, value, gradient in zip(
-            x_rows, target.tolist(), values.tolist(), g_rows, strict=True
-        ):
+        numbers = zip(x_rows, target.tolist(), values.tolist(), g_rows, strict=True)
+        for i, (x_row, label, value, gradient) in enumerate(numbers):
             where = f"{case} {dtype} at input {x_row}, target {label}"
             if at_the_edge:
                 for g in gradient:
@@ -216,10 +215,11 @@ def compare(
                 gradient = []
             x = [mpf(v) for v in x_row]
             t = mpf(label) if isinstance(label, float) else label
-            truths = [truth(case, x, t, parameters)]
+            given = parameters | case.place(i, len(input))
+            truths = [truth(case, x, t, given)]
             wrong = rounding.wrong(truths, value, gradient)
             if wrong and not at_the_edge:
-                truths += neighbours(case, x, t, parameters, rounding.step)
+                truths += neighbours(case, x, t, given, rounding.step)
                 wrong = rounding.wrong(truths, value, gradient)
             assert not wrong, f"{where}: {wrong}"
             size = abs(truths[0].value)
@@ -262,9 +262,10 @@ def check_gradient(case: Case) -> None:
     rows = input.reshape(len(input), -1).tolist()
     parameters = {k: _exact(v) for k, v in case.all_parameters().items()}
     with mp.workdps(80):
-        for row, label in zip(rows, target.tolist(), strict=True):
+        for i, (row, label) in enumerate(zip(rows, target.tolist(), strict=True)):
             t = mpf(label) if isinstance(label, float) else label
-            slopes = truth(case, [mpf(v) for v in row], t, parameters).slopes
+            given = parameters | case.place(i, len(input))
+            slopes = truth(case, [mpf(v) for v in row], t, given).slopes
             smooth = all(abs(right - left) < 1e-12 for left, right in slopes)
             assert smooth or case.entry.kinks, f"undocumented kink at {row}, target {label}"
 
@@ -302,7 +303,13 @@ def check_shapes(case: Case) -> None:
         row = input.reshape(-1)
         if case.multiclass:
             row = input.movedim(1 if shape else 0, -1).reshape(-1, case.classes)
-        flat = case.loss(row, target.reshape(-1), reduction="sum")
+        if case.outputs:  # places on the last axis count: one row after the other
+            rows = (tensor.reshape(-1, *shape[-1:]) for tensor in (input, target))
+            flat = sum(
+                case.loss(*pair, reduction="sum") for pair in zip(*rows, strict=True)
+            )
+        else:
+            flat = case.loss(row, target.reshape(-1), reduction="sum")
         assert_same(found.sum(), flat, f"shape {shape} and the same elements in one row")
 
 
@@ -405,7 +412,7 @@ def check_compile(case: Case, backend: str = "aot_eager") -> None:
 
 def check_vmap(case: Case) -> None:
     """vmap over samples, of value and gradient, gives the unreduced loss, batched."""
-    input, target = case.batch()
+    input, target = case.batch((7, *case.outputs))
     weight = weights(target, case.finest)
 
     def one(x: Tensor, t: Tensor, w: Tensor) -> Tensor:
@@ -421,7 +428,7 @@ def check_vmap(case: Case) -> None:
     each, gradient = value_and_gradient(
         case.loss, input, target, weight=weight, reduction="none"
     )
-    assert_same(values, each, "vmapped value")
+    assert_same(values, each.reshape(7, -1).sum(1), "vmapped value")
     assert_same(gradients, gradient, "vmapped gradient")
 
 

@@ -2,7 +2,8 @@
 
 One function an entry of the catalogue, by its name, for one sample: `x` and `t` are
 mpmath numbers; for multi-class losses `x` is the list of the sample's values and `t`
-the index of its class. Parameters are what the sample's loss was called with. Numbers
+the index of its class. Parameters are what the sample's loss was called with, and, where
+the loss depends on it, the `place` of the number among a sample's `outputs`. Numbers
 of several hundred digits without overflow need no care with cancellation, so these are
 the textbook formulas, written without a look at `lossutils.losses`.
 """
@@ -113,6 +114,30 @@ def general_robust(x, t, alpha, c):  # Barron (2019), equation 8
         return mp.exp(s / 2) - 1
     b = abs(alpha - 2)
     return b / alpha * ((s / b + 1) ** (alpha / 2) - 1)
+
+
+# Pathological.
+
+
+@reference
+def plateau_mae(x, t, threshold, plateau_slope):
+    e = abs(x - t)
+    return e if e <= threshold else threshold + plateau_slope * (e - threshold)
+
+
+@reference
+def asymmetric_mse(x, t, over, under):
+    return (over if x > t else under) * (x - t) ** 2
+
+
+@reference
+def mse_with_linear_term(x, t, quadratic, linear):
+    return quadratic * (x - t) ** 2 + linear * (x - t)
+
+
+@reference
+def ill_conditioned_mse(x, t, condition_number, place, outputs):
+    return (x - t) ** 2 / mp.root(condition_number, max(outputs - 1, 1)) ** place
 
 
 # Two classes: probabilities, logits x with p = 1/(1 + exp(-x)), and scores with t = ±1.

@@ -100,6 +100,7 @@ KINKS = [
     *(("quantile", {"q": q}, 2.0, 2.0, 0.5 - q) for q in (0.1, 0.5, 0.9)),
     *(("epsilon_insensitive", {"epsilon": 0.5}, x, 2.0, 0.0) for x in (1.5, 2.5)),
     ("epsilon_insensitive", {"epsilon": 0.0}, 2.0, 2.0, 0.0),
+    *(("plateau_mae", {}, 2.0 + e, 2.0, g) for e, g in ((-0.5, -1.0), (0, 0), (0.5, 1.0))),
     *(("hinge", {}, y, y, 0.0) for y in (1.0, -1.0)),
     ("multiclass_hinge", {}, [1.0, 0.0, -9.0], 0, [0.0, 0.0, 0.0]),
     ("multiclass_hinge", {}, [0.0, 0.0, 0.0], 0, [-1.0, 0.5, 0.5]),
@@ -218,6 +219,39 @@ def says_no_shapes(input, target, *, weight=None, reduction="mean"):
     if input.shape != target.shape:
         raise ValueError("shapes differ")
     return squares(input, target, weight, reduction)
+
+
+def weighted_squares(e, place, condition_number, weight, reduction):
+    share = condition_number ** (-place / max(e.shape[-1] - 1 if e.ndim else 0, 1))
+    return reduce(share * e * e, weight, reduction, e.dtype)
+
+
+@fault("shapes", "the same elements in one row", of="ill_conditioned_mse")
+def weights_by_the_place_in_the_batch(
+    input, target, *, condition_number=1e4, weight=None, reduction="mean"
+):
+    x, t = check_pair(input, target)
+    place = torch.arange(x.numel(), dtype=x.dtype, device=x.device).reshape(x.shape)
+    return weighted_squares(x - t, place, condition_number, weight, reduction)
+
+
+@fault("vmap", "vmapped value", of="ill_conditioned_mse")
+def weights_along_the_first_axis(
+    input, target, *, condition_number=1e4, weight=None, reduction="mean"
+):
+    x, t = check_pair(input, target)
+    place = torch.arange(len(x), dtype=x.dtype, device=x.device)
+    place = place.reshape(-1, *[1] * (x.ndim - 1)).expand_as(x)
+    return weighted_squares(x - t, place, condition_number, weight, reduction)
+
+
+@fault("reference", "value is", of="ill_conditioned_mse")
+def weights_from_the_last_output(
+    input, target, *, condition_number=1e4, weight=None, reduction="mean"
+):
+    x, t = check_pair(input, target)
+    place = torch.arange(x.numel(), dtype=x.dtype, device=x.device).flip(0)
+    return weighted_squares(x - t, place, condition_number, weight, reduction)
 
 
 @fault("reductions", "weighted mean")

@@ -19,6 +19,7 @@ from tools import gallery
 REFRESH = "run: python -m tools.gallery"
 ENTRIES = CATALOGUE.values()
 NAMES = list(CATALOGUE)
+AILING = [entry for entry in ENTRIES if entry.ailments]
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_influence_is_what_the_gradient_does(entry, helpers):
         assert min(growth) > 50
     elif entry.influence == "bounded":
         assert growth[1] == pytest.approx(1, rel=1e-3)
-        assert pull[2] > 0.01
+        assert pull[2] > 1e-4 * near.slope.abs().max()
     else:
         assert pull[2] < 1e-4 * near.slope.abs().max()
 
@@ -133,7 +134,7 @@ def ailing(severity):
 
 
 @pytest.mark.parametrize("severity", ["error", "warning"])
-def test_an_ailing_entry_stops_the_page(generated, severity):
+def test_an_ailment_that_is_not_in_the_catalogue_stops_the_page(generated, severity):
     cells = [cell for cell in generated.cells if cell.id.endswith("-doctor")]
     assert len(cells) == len(CATALOGUE)
     doctor = SimpleNamespace(
@@ -144,21 +145,59 @@ def test_an_ailing_entry_stops_the_page(generated, severity):
             exec(cell.source, {"lu": doctor, "in_short": str})
 
 
-def test_a_note_is_one_line(helpers):
-    text = helpers["in_short"](ailing("note")).data
-    assert text.splitlines()[0] == "**What the doctor says:** no error, no warning."
-    assert text.splitlines()[2:] == ["- *finite*: The loss is NaN at 0."]
+@pytest.mark.parametrize("entry", AILING, ids=[e.name for e in AILING])
+def test_a_specimen_that_the_doctor_finds_healthy_stops_the_page(generated, entry):
+    [cell] = [cell for cell in generated.cells if cell.id == f"{entry.name}-doctor"]
+    doctor = SimpleNamespace(
+        **{entry.name: entry}, diagnose=lambda loss, task: ailing("note")
+    )
+    with pytest.raises(AssertionError):
+        exec(cell.source, {"lu": doctor, "in_short": str})
+
+
+@pytest.mark.parametrize(
+    ("severity", "summary", "line"),
+    [
+        ("note", "no error, no warning", "*finite*"),
+        ("warning", "no error, 1 warning", "**warning** *finite*"),
+        ("error", "1 error, no warning", "**error** *finite*"),
+    ],
+)
+def test_a_finding_is_one_line(helpers, severity, summary, line):
+    text = helpers["in_short"](ailing(severity)).data
+    assert text.splitlines() == [
+        f"**What the doctor says:** {summary}.",
+        "",
+        f"- {line}: The loss is NaN at 0.",
+    ]
 
 
 def test_stored_notes_name_public_checks(committed):
     for cell in committed.cells:
         if cell.id.endswith("-doctor"):
             [output] = cell.outputs
+            entry = CATALOGUE[cell.id.removesuffix("-doctor")]
             first, blank, *notes = output.data["text/markdown"].splitlines()
-            assert (first.endswith("no error, no warning."), blank) == (True, "")
-            named = [re.match(r"- \*([\w-]+)\*: \S", note) for note in notes]
+            healthy = first.endswith("no error, no warning.")
+            assert (healthy, blank) == (not entry.ailments, "")
+            named = [re.match(r"- (\*\*\w+\*\* )?\*([\w-]+)\*: \S", note) for note in notes]
             assert all(named), cell.id  # one line each
-            assert {match[1] for match in named} <= set(CHECKS), cell.id
+            assert {match[2] for match in named} <= set(CHECKS), cell.id
+            assert {match[2] for match in named if match[1]} == set(entry.ailments), cell.id
+
+
+def test_specimens_stand_last_and_say_so(committed):
+    text = [c.source for c in committed.cells if c.cell_type == "markdown"]
+    headings = [s.splitlines()[0] for s in text if s.startswith("## ")]
+    assert headings[-1] == "## Pathological: specimens, not recommendations"
+    [index] = [c.source for c in committed.cells if c.id == "index"]
+    healthy, ailing = index.split("Specimens of what can ail a loss, not to train with:")
+    for entry in ENTRIES:
+        there, not_there = (ailing, healthy) if entry.ailments else (healthy, ailing)
+        assert f">{entry.title}</a>" in there
+        assert f">{entry.title}</a>" not in not_there
+        [facts] = [c.source for c in committed.cells if c.id == entry.name]
+        assert ("**Ailment:**" in facts) is bool(entry.ailments)
 
 
 # How curves are described.
@@ -185,6 +224,15 @@ CURVES = {
     "bump": (
         T * (3 - T**2).clip(0),
         "peaks at ±2 (error ±1) and is 0 beyond ±1.7",
+    ),
+    "displaced": (
+        (T + 2) ** 2 - 4,
+        "keeps growing, to 60 at 6, and below 0 keeps growing, to 12 at −6, negative above "
+        "−4",
+    ),
+    "crossing 0": (
+        np.where(T < -2, -2 - T, -T * (T + 2) * 5) * (T < 0),
+        "is 0 throughout, and below 0 peaks at 5 (error −1) and falls back to 4 at −6",
     ),
     "crooked": (
         np.where(T > 0, 2 * T, 0.5 * T),

@@ -45,7 +45,7 @@ def test_counts_are_those_of_the_catalogue_and_the_ledger():
     ledger = (ROOT / "reference" / "claims.md").read_text(encoding="utf-8")
     claims = len(re.findall(r"^\| `[A-Z]-\d+", ledger, re.M))
     assert f"stand {len(lu.CATALOGUE)} losses" in README
-    assert f"It answers {claims} claims" in README
+    assert f"They answer {claims} claims" in README
     assert f"puts {len(lu.doctor.CHECKS)} questions" in README
 
 

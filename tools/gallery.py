@@ -43,7 +43,11 @@ FAMILIES = {
     "target: 1 or 0 beside a probability or a logit of one class, 1 or −1 beside a score, "
     "the index of the true class where there are many. A loss of many classes is drawn "
     "for two.",
+    "pathological": "Do not train with these. Each is right code for a loss with a known "
+    "ailment, to be examined, and the doctor names the ailment. Here again $e$ is the "
+    "error, input − target, in units of the target.",
 }
+HEADINGS = {"pathological": "Pathological: specimens, not recommendations"}
 
 
 class Task(NamedTuple):
@@ -112,6 +116,23 @@ OVERLAID: dict[str, tuple[str, *tuple[float, ...]]] = {
     "generalized_cross_entropy": ("q", 0.0, 1.0),
     "symmetric_cross_entropy": ("alpha", 0.5, 1.0),
     "poly1_cross_entropy": ("epsilon", -1.0, 4.0),
+    "plateau_mae": ("plateau_slope", 0.1, 1.0),
+    "asymmetric_mse": ("over", 2.0, 1.0),
+    "mse_with_linear_term": ("quadratic", 0.02, 0.05),
+    "ill_conditioned_mse": ("condition_number", 1.0),
+}
+
+# Losses drawn otherwise than their task says, as what ails them would not show: a minimum
+# far from the target, and outputs that differ. The call, and the label of its axis.
+OTHERWISE = {
+    "mse_with_linear_term": (
+        "curves({loss}, 15 * x{varied})",
+        TASKS["regression"].label,
+    ),
+    "ill_conditioned_mse": (
+        "curves(of_second({loss}), x{varied})",
+        "error of the second of two outputs",
+    ),
 }
 
 
@@ -136,7 +157,14 @@ def of_logit(loss):
 
 def of_probability(loss):
     \"\"\"The loss over the probability of the true one of two classes.\"\"\"
-    return lambda p, y, **given: loss(torch.stack([p, 1 - p], 1), y.long(), **given)"""
+    return lambda p, y, **given: loss(torch.stack([p, 1 - p], 1), y.long(), **given)
+
+def of_second(loss):
+    \"\"\"The loss over the error of the second of two outputs, the first being right.\"\"\"
+    def total(x, y, **given):
+        pair = torch.stack([y, x], 1), torch.stack([y, y], 1)
+        return loss(*pair, reduction="sum", **given)
+    return total"""
 
 # The third: a note's line stands as Markdown, so that it wraps where printed text would
 # run off a phone.
@@ -144,8 +172,12 @@ NOTES = """\
 from IPython.display import Markdown
 
 def in_short(diagnosis):
-    notes = "".join(f"\\n- *{note.check}*: {note.summary}" for note in diagnosis.notes)
-    return Markdown(f"**What the doctor says:** no error, no warning.\\n{notes}")"""
+    count = {s: len(getattr(diagnosis, f"{s}s")) for s in ("error", "warning")}
+    said = ", ".join(f"{n or 'no'} {s}{'s' * (n > 1)}" for s, n in count.items())
+    lines = "".join(
+        f"\\n- {'' if f.severity == 'note' else f'**{f.severity}** '}"
+        f"*{f.check}*: {f.summary}" for f in diagnosis.findings)
+    return Markdown(f"**What the doctor says:** {said}.\\n{lines}")"""
 
 
 # What a curve shows, in words.
@@ -181,9 +213,9 @@ def course(t: Array, y: Array, axis: str, t_sign: str = "", y_sign: str = "") ->
         said = f"falls from {height(0)} to {height(last)} at {place(last)}"
     else:
         said = f"peaks at {height(top)} ({axis} {place(top)}) and "
-        gone = np.flatnonzero(size[top:] == 0)
-        if len(gone):
-            said += f"is 0 {far} {place(top + gone[0])}"
+        gone = int(np.flatnonzero(size)[-1]) + 1  # from here on there are only zeros
+        if gone <= last:
+            said += f"is 0 {far} {place(gone)}"
         else:
             said += f"falls back to {height(last)} at {place(last)}"
     turned = np.flatnonzero((y * y[top] < 0) & (size > 0.005 * size[top]))
@@ -247,7 +279,8 @@ def drawing(entry: lu.Entry, helpers: dict[str, Any]) -> dict[str, Any]:
     for label, (_, pull, _) in said.items():
         pulls.setdefault(pull, []).append(label)
     found = [f"{pull} ({', '.join(at)})" if first else pull for pull, at in pulls.items()]
-    label = "" if entry.task == "regression" else f', xlabel="{task.label}"'
+    _, axis = OTHERWISE.get(entry.name, (call, task.label))
+    label = "" if axis == TASKS["regression"].label else f', xlabel="{axis}"'
     return code(
         f"{entry.name}-drawing",
         f"named = {call}\nlu.plots.profiles(named{label})\nplt.show()",
@@ -263,10 +296,17 @@ def drawing(entry: lu.Entry, helpers: dict[str, Any]) -> dict[str, Any]:
 
 def examination(entry: lu.Entry) -> dict[str, Any]:
     """Return the cell that shows what the doctor says of an entry."""
+    held = "assert not diagnosis.errors + diagnosis.warnings"
+    if entry.ailments:
+        blamed = ", ".join(f'"{check}"' for check in sorted(entry.ailments))
+        held = (
+            "blamed = {f.check for f in diagnosis.errors + diagnosis.warnings}\n"
+            f"assert blamed == {{{blamed}}}"
+        )
     return code(
         f"{entry.name}-doctor",
         f'diagnosis = lu.diagnose(lu.{entry.name}, task="{entry.task}")\n'
-        "assert not diagnosis.errors + diagnosis.warnings\n"
+        f"{held}\n"
         "in_short(diagnosis)",
     )
 
@@ -278,7 +318,8 @@ def _curves(entry: lu.Entry) -> str:
         default = inspect.signature(entry.function).parameters[name].default
         listed = ", ".join(repr(v).replace("inf", "torch.inf") for v in (default, *values))
         varied = f", {name}=[{listed}]"
-    return TASKS[entry.task].curves.format(loss=f"lu.{entry.name}", varied=varied)
+    call, _ = OTHERWISE.get(entry.name, (TASKS[entry.task].curves, ""))
+    return call.format(loss=f"lu.{entry.name}", varied=varied)
 
 
 def facts(
@@ -289,6 +330,7 @@ def facts(
         "Estimates": entry.estimates,
         "Influence": entry.influence,
         "Kinks": entry.kinks,
+        "Ailment": "; ".join(f"*{k}*, {why}" for k, why in entry.ailments.items()),
         "Also called": ", ".join(f"`lu.{alias}`" for alias in entry.aliases),
         "Contract": contract(entry, record),
         "Reference": reference(entry, sources),
@@ -362,9 +404,17 @@ def _plain(tex: str) -> str:
 
 
 def index() -> str:
-    """Return a table of all entries with links to them."""
+    """Return a table of all entries with links to them, the ailing ones last and apart."""
+    healthy, ailing = (
+        _table([e for e in lu.CATALOGUE.values() if bool(e.ailments) is ails])
+        for ails in (False, True)
+    )
+    return f"{healthy}\n\nSpecimens of what can ail a loss, not to train with:\n\n{ailing}"
+
+
+def _table(entries: list[lu.Entry]) -> str:
     lines = ["| Loss | Task | Estimates | Influence |", "|---|---|---|---|"]
-    for entry in lu.CATALOGUE.values():
+    for entry in entries:
         cells = (
             f'<a href="#{anchor(entry)}">{entry.title}</a>',
             TASKS[entry.task].words,
@@ -388,7 +438,8 @@ def introduction(record: dict[str, Any]) -> str:
         "you minimise, the gradient is the pull of one point on the fit, and the curvature "
         "sets the largest stable step. Below each drawing [the loss "
         "doctor](doctor.ipynb) says what it finds: nothing wrong, and properties to know; "
-        "[its checks](checks.md) are explained on a page of their own."
+        "of the specimens at the end, what ails them. [Its checks](checks.md) are "
+        "explained on a page of their own."
     )
 
 
@@ -418,7 +469,8 @@ def notebook() -> NotebookNode:
         ),
     ]
     for family, symbols in FAMILIES.items():
-        cells.append(markdown(family, f"## {family.capitalize()}\n\n{symbols}"))
+        heading = HEADINGS.get(family, family.capitalize())
+        cells.append(markdown(family, f"## {heading}\n\n{symbols}"))
         for entry in lu.CATALOGUE.values():
             if entry.family == family:
                 cells += [facts(entry, record, sources), drawing(entry, helpers)]

@@ -148,6 +148,8 @@ _MODE = {"cauchy", "geman_mcclure", "welsch", "tukey"}
 
 def _catalogue() -> Iterator[Healthy]:
     for entry in CATALOGUE.values():
+        if entry.ailments:  # test_catalogue.py asks for what ails it
+            continue
         for parameters in entry.variants:
             yield _of_catalogue(entry, parameters, entry.function)
         yield _of_catalogue(entry, {}, entry.module)

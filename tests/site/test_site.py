@@ -5,9 +5,7 @@ All in one file, so that pytest-xdist gives it to one worker and the site is bui
 
 import doctest
 import importlib
-import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -240,8 +238,9 @@ def test_the_whole_face_is_documented(pages):
     face |= {name for entry in entries for name in (entry.name, *entry.aliases)}
     face |= {entry.module.__name__ for entry in entries}
     face |= {"Diagnosis", "Finding", "LossCheckError", "check_loss", "diagnose"}
-    # The doctor's own names are documented where they live.
-    homes = {"", "doctor.", "doctor.findings."}
+    face |= {*lu.noise.__all__, *lu.landscape.__all__}
+    # The names of a room are documented where they live.
+    homes = {"", "noise.", "landscape.", "doctor.", "doctor.findings."}
     undocumented = {f for f in face if not {home + f for home in homes} & documented}
     assert not undocumented
 
@@ -275,32 +274,6 @@ def test_landing_page_shows_real_output():
 
 
 # In a real browser
-
-
-def without_browser(reason):
-    if os.environ.get("REQUIRE_BROWSER") == "1":
-        pytest.fail(f"{reason}, and REQUIRE_BROWSER=1")
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        without_browser("playwright is missing: pip install -r requirements-browser.txt")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        without_browser(f"none of {', '.join(names)} is installed")
-    flags = (
-        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-        "--disable-background-networking --disable-component-update"
-    )
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=flags.split())
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])
@@ -370,12 +343,8 @@ CONTRAST = "color-contrast"
     ids=["desktop", "phone", "dark"],
     indirect=["window"],
 )
-def test_pages_are_accessible(site, pages, window, theme, rules):
+def test_pages_are_accessible(site, pages, window, axe, theme, rules):
     """axe finds nothing serious or critical."""
-    try:
-        from axe_playwright_python.sync_playwright import Axe
-    except ModuleNotFoundError:
-        without_browser("axe is missing: pip install -r requirements-browser.txt")
     options = {"resultTypes": ["violations"], "preload": False, **rules}
     faults = []
     window.page.emulate_media(reduced_motion="reduce")
@@ -385,7 +354,7 @@ def test_pages_are_accessible(site, pages, window, theme, rules):
             "theme => { document.documentElement.dataset.theme = theme }", theme
         )
         window.page.evaluate(ONE_TOKEN_OF_EACH_KIND)
-        for violation in Axe().run(window.page, options=options).response["violations"]:
+        for violation in axe(window.page, options=options):
             if violation["impact"] in ("serious", "critical"):
                 nodes = [node["html"][:120] for node in violation["nodes"][:3]]
                 faults.append((name, violation["id"], len(violation["nodes"]), nodes))
