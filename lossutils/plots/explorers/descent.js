@@ -67,19 +67,21 @@ function explorer(root, model) {
       ([px, py]) => term.value(px, weights[0]) + term.value(py, weights[1])
     );
     const first = distance[0], last = distance.length - 1;
-    // Of the steps, those before rounding is all that is left.
-    const near = distance.findIndex((d) => d <= 1e-9 * first);
-    const moved = near < 0 ? last : near;
-    const steps = distance.findLastIndex((d) => d > arrived * first * (1 + 1e-9)) + 1;
+    // From which step on the distance is at most a share of the first.
+    const settled = (share) =>
+      distance.findLastIndex((d) => d > share * first * (1 + 1e-9)) + 1;
+    const moved = Math.min(settled(1e-9), last); // after that, rounding is all that is left
+    const steps = settled(arrived);
     // The farthest of a last window beside that of an earlier one: paths swing.
     const wide = Math.max(1, Math.floor(moved / 4));
-    const apart = Math.min(2 * wide, moved - wide + 1);
+    let apart = Math.min(2 * wide, moved - wide + 1);
     const most = (values, before) =>
       Math.max(...values.slice(moved - before + 1 - wide, moved - before + 1));
     const sizes = [0, 1].map((i) => points.map((p) => Math.abs(p[i])));
     let leading = 0, measured = null, turns = 0;
     if (moved) {
       leading = +(most(sizes[1], 0) > most(sizes[0], 0));
+      while (most(distance, apart) === 0) apart += 1; // on the way through the minimum
       measured = (most(distance, 0) / most(distance, apart)) ** (1 / apart);
     }
     for (let k = 0; k < moved; k++) turns += points[k][leading] * points[k + 1][leading] < 0;
@@ -90,7 +92,7 @@ function explorer(root, model) {
   }
 
   const digits = (v, n) => String(+(v * (1 + 1e-12)).toPrecision(n));
-  const grouped = (n) => n.toFixed(0).replace(/\B(?=(\d{3})+$)/g, " ");
+  const grouped = (n) => n.toFixed(0).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
   function motion({ turns, moved }) {
     return turns / moved > 0.5 ? "Bounces" : turns > 1 ? "Swings" : "Crawls";
@@ -100,18 +102,19 @@ function explorer(root, model) {
     const out = Math.max(...points.at(-1).map(Math.abs));
     if (out <= edge) return null;
     const there = TERMS.plateau.slope(out), share = there / TERMS.plateau.slope(edge);
-    const steps = +((out - edge) / ((rate * there) / (1 - momentum))).toExponential(1);
+    const pace = (rate * there) / (1 - momentum);
+    const steps = Math.ceil(+(((out - edge) / pace) * (1 + 1e-12)).toExponential(1));
     return `Stuck on the plateau: a step is ${digits(share, 1)} of one near the minimum, ` +
-      `and the edge is ${grouped(Math.max(1, steps))} steps away.`;
+      `and the edge is ${grouped(steps)} step${steps > 1 ? "s" : ""} away.`;
   }
   function diverging({ predicted, measured, lost }, { landscape, momentum, condition }) {
-    const grows = predicted === null ? lost || measured > 1 + 1e-9 : predicted > 1 + 1e-9;
+    const grows = predicted === null ? lost || measured > 1.001 : predicted > 1 + 1e-9;
     if (landscape === "valley") {
       const limit = digits((2 * (1 + momentum)) / condition, 3);
       const name = momentum ? "2(1 + μ)/λmax" : "2/λmax";
       if (grows) return `Diverges: the learning rate is above ${name} = ${limit}.`;
       if (predicted > 1 - 1e-9) {
-        return `Stays as far: the learning rate is ${name} = ${limit}.`;
+        return `Bounces for ever: the learning rate is ${name} = ${limit}.`;
       }
     } else if (grows) {
       return "Diverges: from wall to gentle side and back the distance grows by " +
@@ -119,10 +122,10 @@ function explorer(root, model) {
     }
     return null;
   }
-  function place({ points, moved, leading }, { landscape, condition }, how) {
+  function place({ leading }, { landscape, condition }, how) {
     if (landscape === "cliff") {
-      if (how !== "Crawls") return "between wall and gentle side";
-      return points[moved][leading] <= 0 ? "along the gentle side" : "down the wall";
+      // Down the wall no rate is slow enough to crawl.
+      return how === "Crawls" ? "along the gentle side" : "between wall and gentle side";
     }
     if (landscape === "plateau" || condition < 2) {
       return how === "Crawls" ? "towards the minimum" : "about the minimum";
@@ -136,22 +139,25 @@ function explorer(root, model) {
     const found = (landscape === "plateau" ? stuck : diverging)(run, state);
     if (found) return found;
     const how = motion(run), factor = shown(measured, 3);
+    const ways = `${how} ${place(run, state, how)}: `;
+    let story;
     if (steps !== null && steps <= count / 4) {
-      return `Arrives: 1 % of the distance after ${steps} step${steps === 1 ? "" : "s"}.`;
-    }
-    let opening = `${how} ${place(run, state, how)}: `;
-    if (landscape === "plateau") {
+      story = `Arrives: 1\u00a0% of the distance after ${steps} step${steps === 1 ? "" : "s"}.`;
+    } else if (landscape === "plateau") {
       const [[ax, ay], [bx, by]] = points.slice(-2);
       const long = shown(Math.hypot(bx - ax, by - ay), 3);
-      return `${opening}the slope does not shrink, and the last step is ${long} long.`;
+      story = `${ways}the slope does not shrink, and the last step is ${long} long.`;
+    } else if (steps === null) {
+      story = `${ways}${factor} a step, and not there after ${count}.`;
+    } else {
+      story = `${ways}${factor} a step, 1\u00a0% of the distance after ${steps} steps.`;
     }
     const farthest = Math.max(...distance) / distance[0];
     if (landscape === "cliff" && farthest > 1.5) {
-      opening = `Thrown back ${shown(farthest, 1)} times as far, then ${opening.toLowerCase()}`;
+      const begun = story[0].toLowerCase() + story.slice(1);
+      return `Thrown back ${shown(farthest, 1)} times as far, then ${begun}`;
     }
-    return steps === null
-      ? `${opening}${factor} a step, and not there after ${count}.`
-      : `${opening}${factor} a step, 1 % of the distance after ${steps} steps.`;
+    return story;
   }
 
   // What of a level is x's part, at the places of a contour in one quadrant.
@@ -161,9 +167,9 @@ function explorer(root, model) {
     return [...new Set(found)].sort((a, b) => a - b);
   }
   function contour(level, { landscape, weights }) {
-    const { inverse } = TERMS[landscape], up_ = shares(level, landscape);
-    const down = [...up_].reverse();
-    const quarters = [[1, 1, down], [-1, 1, up_], [-1, -1, down], [1, -1, up_]];
+    const { inverse } = TERMS[landscape], rising = shares(level, landscape);
+    const falling = [...rising].reverse();
+    const quarters = [[1, 1, falling], [-1, 1, rising], [-1, -1, falling], [1, -1, rising]];
     const points = quarters.flatMap(([sx, sy, there]) =>
       there.slice(0, -1).map((s) => [
         along(inverse(level * s, sx, weights[0]), xlim),
@@ -206,7 +212,7 @@ function explorer(root, model) {
       "loss-there-label": {
         x: fixed(at + (late ? -5 : 5), 1),
         "text-anchor": late ? "end" : "start",
-        text: steps ? `1 % at step ${steps}` : "",
+        text: steps ? `1\u00a0% at step ${steps}` : "",
       },
     };
   }
@@ -250,9 +256,12 @@ function explorer(root, model) {
       "path-line": { d: path(places) },
       "path-dots": { d: places.map((p) => `M${pair(p)}h0`).join("") },
       handle: { transform: shift(...places[0]) },
-      "handle-label": x > 0
-        ? { x: "13", "text-anchor": "start" }
-        : { x: "-13", "text-anchor": "end" },
+      // The path goes towards the minimum: the label is on the other side of the start.
+      "handle-label": {
+        x: x > 0 ? "8" : "-8",
+        y: y < 0 ? "20" : "-13",
+        "text-anchor": x > 0 ? "end" : "start",
+      },
       ...losses(run),
       ...table(run),
       verdict: { text: verdict(run, state) },

@@ -24,7 +24,6 @@ from lossutils.plots.explorers._svg import (
     fixed,
     number,
     path,
-    row_head,
     shift,
     shown,
 )
@@ -106,8 +105,9 @@ class DescentExplorer(Page):
         From that step on the distance to the minimum is at most 1 % of that at the start;
         None if that is not so after 200 steps.
     measured, predicted : float or None
-        Factor by which a step multiplies the distance, as it is over the path and as
-        theory has it; None where it has none, or where the start is the minimum.
+        Factor by which a step multiplies the distance, as it is over the last part of
+        the path and as theory has it in the end; None where theory has none, or where
+        the start is the minimum.
     landscape : str
     condition_number, rate, momentum : float
     start : tuple of float
@@ -181,9 +181,10 @@ def descent_explorer(
     >>> import lossutils as lu
     >>> made = lu.plots.descent_explorer(condition_number=10, rate=0.1)
     >>> made
-    DescentExplorer(landscape='valley', condition_number=10.0, rate=0.1, momentum=0.0, start=(-3.0, 1.0))
+    DescentExplorer(landscape='valley', condition_number=10.0, rate=0.1, momentum=0.0,
+                    start=(-3.0, 1.0))
     >>> round(made.predicted, 3), made.steps  # 0.9 ** 44 is the first below 0.01
-    (0.9, 43)
+    (0.9, 44)
     """
     try:
         given = len(start)
@@ -368,11 +369,14 @@ def _descend(state: _State) -> _Run:
         distance.append(math.hypot(*at))
     loss = [term.value(x, weights[0]) + term.value(y, weights[1]) for x, y in points]
     first, last = distance[0], len(distance) - 1
-    # Of the steps, those before rounding is all that is left.
-    near = (k for k, d in enumerate(distance) if d <= 1e-9 * first)
-    moved = min(next(near, last), last)
-    outside = [k for k, d in enumerate(distance) if d > ARRIVED * first * (1 + 1e-9)]
-    steps = outside[-1] + 1 if outside else 0
+
+    def settled(share: float) -> int:
+        """Return from which step on the distance is at most a share of the first."""
+        out = [k for k, d in enumerate(distance) if d > share * first * (1 + 1e-9)]
+        return out[-1] + 1 if out else 0
+
+    moved = min(settled(1e-9), last)  # after that, rounding is all that is left
+    steps = settled(ARRIVED)
     # The farthest of a last window beside that of an earlier one: paths swing.
     wide = max(1, moved // 4)
     apart = min(2 * wide, moved - wide + 1)
@@ -385,6 +389,8 @@ def _descend(state: _State) -> _Run:
     leading, measured = 0, None
     if moved:
         leading = int(window(sizes[1], 0) > window(sizes[0], 0))
+        while window(distance, apart) == 0:  # on the way through the minimum
+            apart += 1
         measured = (window(distance, 0) / window(distance, apart)) ** (1 / apart)
     turns = sum(points[k][leading] * points[k + 1][leading] < 0 for k in range(moved))
     return _Run(
@@ -406,7 +412,7 @@ def _digits(value: float, digits: int) -> str:
 
 
 def _grouped(count: float) -> str:
-    return f"{count:,.0f}".replace(",", " ")
+    return f"{count:,.0f}".replace(",", "\u202f")
 
 
 def _motion(run: _Run) -> str:
@@ -422,10 +428,10 @@ def _stuck(run: _Run, state: _State) -> str | None:
     slope = TERMS["plateau"].slope
     share = slope(far, 1) / slope(EDGE, 1)
     pace = state.rate * slope(far, 1) / (1 - state.momentum)
-    steps = float(f"{(far - EDGE) / pace:.1e}")
+    steps = math.ceil(float(f"{(far - EDGE) / pace * (1 + 1e-12):.1e}"))
     return (
         f"Stuck on the plateau: a step is {_digits(share, 1)} of one near the minimum, and "
-        f"the edge is {_grouped(max(1, steps))} steps away."
+        f"the edge is {_grouped(steps)} step{'s' * (steps > 1)} away."
     )
 
 
@@ -433,14 +439,14 @@ def _diverging(run: _Run, state: _State) -> str | None:
     if run.predicted is not None:
         grows = run.predicted > 1 + 1e-9
     else:
-        grows = run.lost or (run.measured or 0) > 1 + 1e-9
+        grows = run.lost or (run.measured or 0) > 1.001  # less is the path's swing
     if state.landscape == "valley":
         limit = 2 * (1 + state.momentum) / state.condition
         name = "2(1 + μ)/λmax" if state.momentum else "2/λmax"
         if grows:
             return f"Diverges: the learning rate is above {name} = {_digits(limit, 3)}."
         if (run.predicted or 0) > 1 - 1e-9:
-            return f"Stays as far: the learning rate is {name} = {_digits(limit, 3)}."
+            return f"Bounces for ever: the learning rate is {name} = {_digits(limit, 3)}."
     elif grows:
         return (
             "Diverges: from wall to gentle side and back the distance grows by "
@@ -451,10 +457,8 @@ def _diverging(run: _Run, state: _State) -> str | None:
 
 def _place(run: _Run, state: _State, motion: str) -> str:
     if state.landscape == "cliff":
-        if motion == "Crawls":
-            low = run.path[run.moved][run.leading] <= 0
-            return "along the gentle side" if low else "down the wall"
-        return "between wall and gentle side"
+        crawls = motion == "Crawls"  # down the wall no rate is slow enough for that
+        return "along the gentle side" if crawls else "between wall and gentle side"
     if state.landscape == "plateau" or state.condition < 2:
         return "towards the minimum" if motion == "Crawls" else "about the minimum"
     return ("along the valley", "across the valley")[run.leading]
@@ -467,20 +471,23 @@ def _verdict(run: _Run, state: _State) -> str:
     if found:
         return found
     motion, factor = _motion(run), shown(run.measured, 3)
+    ways = f"{motion} {_place(run, state, motion)}: "
     if run.steps is not None and run.steps <= STEPS / 4:
         plural = "s" * (run.steps != 1)
-        return f"Arrives: 1 % of the distance after {run.steps} step{plural}."
-    opening = f"{motion} {_place(run, state, motion)}: "
-    if state.landscape == "plateau":
+        story = f"Arrives: 1\u00a0% of the distance after {run.steps} step{plural}."
+    elif state.landscape == "plateau":
         (ax, ay), (bx, by) = run.path[-2:]
         long = shown(math.hypot(bx - ax, by - ay), 3)
-        return f"{opening}the slope does not shrink, and the last step is {long} long."
+        story = f"{ways}the slope does not shrink, and the last step is {long} long."
+    elif run.steps is None:
+        story = f"{ways}{factor} a step, and not there after {STEPS}."
+    else:
+        story = f"{ways}{factor} a step, 1\u00a0% of the distance after {run.steps} steps."
     farthest = max(run.distance) / run.distance[0]
     if state.landscape == "cliff" and farthest > 1.5:
-        opening = f"Thrown back {shown(farthest, 1)} times as far, then " + opening.lower()
-    if run.steps is None:
-        return f"{opening}{factor} a step, and not there after {STEPS}."
-    return f"{opening}{factor} a step, 1 % of the distance after {run.steps} steps."
+        times = shown(farthest, 1)
+        return f"Thrown back {times} times as far, then {story[0].lower()}{story[1:]}"
+    return story
 
 
 # The drawing, as in descent.js
@@ -550,7 +557,7 @@ def _loss_scene(run: _Run) -> Scene:
         "loss-there-label": {
             "x": fixed(at + (-5 if late else 5), 1),
             "text-anchor": "end" if late else "start",
-            "text": f"1 % at step {run.steps}" if run.steps else "",
+            "text": f"1\u00a0% at step {run.steps}" if run.steps else "",
         },
     }
 
@@ -578,7 +585,9 @@ def _scene(run: _Run, state: _State) -> Scene:
     levels = [_contour(level, state) for level in _levels(state)]
     levels += [""] * (LEVELS - len(levels))
     rate, condition = f"{state.rate:g}", f"{state.condition:g}"
-    label = {"x": "13", "text-anchor": "start"}
+    # The path goes towards the minimum: the label is on the other side of the start.
+    x, anchor = (8, "end") if state.x > 0 else (-8, "start")
+    label = {"x": str(x), "y": "20" if state.y < 0 else "-13", "text-anchor": anchor}
     scene: Scene = {
         "rate": {"aria-valuetext": rate},
         "condition": {"aria-valuetext": condition}
@@ -592,7 +601,7 @@ def _scene(run: _Run, state: _State) -> Scene:
         "path-line": {"d": path(places)},
         "path-dots": {"d": "".join(f"M{fixed(x, 1)} {fixed(y, 1)}h0" for x, y in places)},
         "handle": {"transform": shift(*places[0])},
-        "handle-label": label if state.x > 0 else {"x": "-13", "text-anchor": "end"},
+        "handle-label": label,
         **_loss_scene(run),
         **_table_scene(run),
         "verdict": {"text": _verdict(run, state)},
@@ -604,14 +613,15 @@ def _scene(run: _Run, state: _State) -> Scene:
 
 CROSS = "M-6 0H6M0-6V6"
 LEGEND = {
-    "a step": '<path class="way" d="M3 6H27"/><path class="stops" d="M3 6h0M15 6h0M27 6h0"/>',
+    "a step": '<path class="way" d="M3 6H27"/><path class="stops" d="M3 6h0M27 6h0"/>',
     "minimum": f'<path class="goal" d="{CROSS}" transform="translate(15 6)"/>',
-    "loss": '<path class="thick" d="M0 6H30"/>',
+    "loss": '<path class="fall" d="M0 6H30"/>',
     "at the predicted rate": '<path class="thin" d="M0 6H30"/>',
 }
 
 
 def _path_panel(scene: Scene, id: str) -> str:
+    middle = shift(along(0, XLIM), up(0, YLIM))
     return PANEL.svg(
         "contours of the loss in two parameters, and the path of gradient descent from the "
         "start; the sentence above says where it gets",
@@ -622,14 +632,14 @@ def _path_panel(scene: Scene, id: str) -> str:
             *PANEL.y_ticks(YLIM),
             f'{PANEL.clip(f"{id}-path")}<g clip-path="url(#{id}-path)">',
             *(element("path", f"level-{k}", "level", scene) for k in range(LEVELS)),
-            f'<path class="goal" d="{CROSS}" transform="{shift(along(0, XLIM), up(0, YLIM))}"/>',
+            f'<path class="goal" d="{CROSS}" transform="{middle}"/>',
             element("path", "path-line", "way", scene),
             element("path", "path-dots", "stops", scene),
             "</g>",
             element("g", "handle", "handle", scene).removesuffix("</g>"),
             '<circle class="grip" r="22"/><circle class="halo" r="12"/>'
             '<circle class="dot" r="6.5"/>',
-            element("text", "handle-label", "over", scene, y=4, text="start"),
+            element("text", "handle-label", "over", scene, text="start"),
             "</g>",
         ],
     )
@@ -641,7 +651,7 @@ def _loss_panel(scene: Scene, id: str) -> str:
         yield from PANEL.slots("loss-y", "y", scene)
         yield f'{PANEL.clip(f"{id}-loss")}<g clip-path="url(#{id}-loss)">'
         yield element("path", "loss-there", "here", scene)
-        yield element("path", "loss-line", "thick", scene)
+        yield element("path", "loss-line", "fall", scene)
         yield element("path", "loss-predicted", "thin", scene)
         yield "</g>"
         yield element("text", "loss-there-label", "over", scene, y=PANEL.upper + 12)
