@@ -19,6 +19,11 @@ __all__ = ["CHECKS", "Check", "Examination", "Found", "Profile", "Skip", "check"
 
 Expects = str | float | None
 
+# Where the book explains what a check finds.
+TAXONOMY = "chapters/loss_taxonomy"
+NOISE = "chapters/noise_effects"
+SLOW = "chapters/slow_convergence"
+
 
 class Found(NamedTuple):
     """What a check yields: a finding but for the check's own name and chapter."""

@@ -10,7 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossutils.doctor.examination import Examination, Found, Skip, check, largest, same
+from lossutils.doctor.examination import (
+    SLOW,
+    Examination,
+    Found,
+    Skip,
+    check,
+    largest,
+    same,
+)
 from lossutils.doctor.forms import BinaryForm, Form, MulticlassForm, RegressionForm
 from lossutils.doctor.patient import Refused
 
@@ -80,7 +88,13 @@ def shape(exam: Examination) -> Iterator[Found]:
         return
 
 
-@check("reduction", "safe", ("warning",), needs=("values", "steady"))
+@check(
+    "reduction",
+    "safe",
+    ("warning",),
+    needs=("values", "steady"),
+    chapter=f"{SLOW}/when_the_batch_is_split.html",
+)
 def reduction(exam: Examination) -> Iterator[Found]:
     """Is the value a mean, whatever the number of samples, classes and weights?
 
@@ -273,6 +287,7 @@ def _weight_shape(exam: Examination, input: Tensor, target: Tensor) -> tuple[int
     "safe",
     ("warning", "note"),
     needs=("values", "steady", "gradient"),
+    chapter=f"{SLOW}/when_the_batch_is_split.html",
 )
 def sample_separable(exam: Examination) -> Iterator[Found]:
     """Does a sample's gradient depend on the other samples of its batch?

@@ -10,8 +10,17 @@ import torch
 
 import lossutils.doctor.response as response
 from lossutils.doctor.checks.estimate import golden
-from lossutils.doctor.checks.pull import TAXONOMY, sides
-from lossutils.doctor.examination import Examination, Found, Profile, Skip, check
+from lossutils.doctor.checks.pull import sides
+from lossutils.doctor.examination import (
+    NOISE,
+    SLOW,
+    TAXONOMY,
+    Examination,
+    Found,
+    Profile,
+    Skip,
+    check,
+)
 from lossutils.doctor.forms import BinaryForm, MulticlassForm, RegressionForm
 from lossutils.doctor.patient import Refused
 
@@ -120,7 +129,13 @@ def _jump(
     return high[0], jump if math.isfinite(jump + steep) else 0.0, steep
 
 
-@check("conditioning", "fit", ("warning",), needs=("values", "steady", "gradient"))
+@check(
+    "conditioning",
+    "fit",
+    ("warning",),
+    needs=("values", "steady", "gradient"),
+    chapter=f"{SLOW}/conditioning_measured.html",
+)
 def conditioning(exam: Examination) -> Iterator[Found]:
     """Do the curvatures differ so much that one learning rate cannot serve all?
 
@@ -367,7 +382,7 @@ def _steepest(
     "fit",
     ("note",),
     needs=("values", "gradient"),
-    chapter="chapters/noise_effects/nonlinear_parts.html",
+    chapter=f"{NOISE}/nonlinear_parts.html",
 )
 def noise(exam: Examination) -> Iterator[Found]:
     """What does noise do to the value?

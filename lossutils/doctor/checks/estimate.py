@@ -8,8 +8,14 @@ from collections.abc import Callable, Iterator
 import torch
 
 from lossutils.doctor.checks.classes import wrong_class
-from lossutils.doctor.checks.pull import TAXONOMY
-from lossutils.doctor.examination import Examination, Found, Profile, Skip, check
+from lossutils.doctor.examination import (
+    TAXONOMY,
+    Examination,
+    Found,
+    Profile,
+    Skip,
+    check,
+)
 from lossutils.doctor.forms import BinaryForm, RegressionForm
 from lossutils.doctor.patient import Refused
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lossutils.doctor.examination import Examination, Found, Skip, check, same
+from lossutils.doctor.examination import NOISE, Examination, Found, Skip, check, same
 from lossutils.doctor.patient import Refused, to_device
 
 
@@ -23,7 +23,7 @@ from lossutils.doctor.patient import Refused, to_device
     "safe",
     ("warning",),
     needs=("values",),
-    chapter="chapters/noise_effects/where_noise_enters.html",
+    chapter=f"{NOISE}/where_noise_enters.html",
 )
 def deterministic(exam: Examination) -> Iterator[Found]:
     """Does the same batch cost the same twice?

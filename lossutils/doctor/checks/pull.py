@@ -6,11 +6,16 @@ import math
 from collections.abc import Iterator
 
 from lossutils.doctor.checks.classes import balanced
-from lossutils.doctor.examination import Examination, Found, Profile, check, largest
+from lossutils.doctor.examination import (
+    SLOW,
+    Examination,
+    Found,
+    Profile,
+    check,
+    largest,
+)
 from lossutils.doctor.forms import BinaryForm
 from lossutils.doctor.patient import Refused
-
-TAXONOMY = "chapters/loss_taxonomy"
 
 
 def sides(profile: Profile) -> Iterator[tuple[str, list[float], list[float]]]:
@@ -32,8 +37,8 @@ def sides(profile: Profile) -> Iterator[tuple[str, list[float], list[float]]]:
     "fit",
     ("warning", "note"),
     needs=("values", "steady", "gradient"),
-    chapter=f"{TAXONOMY}/outlier_sensitivity.html",
-    classes=f"{TAXONOMY}/classification_losses.html",
+    chapter=f"{SLOW}/three_losses_that_stall.html",
+    classes=f"{SLOW}/look_at_your_loss.html",
 )
 def plateau(exam: Examination) -> Iterator[Found]:
     """Does the pull vanish where the prediction is far wrong?
