@@ -238,9 +238,9 @@ def test_the_whole_face_is_documented(pages):
     face |= {name for entry in entries for name in (entry.name, *entry.aliases)}
     face |= {entry.module.__name__ for entry in entries}
     face |= {"Diagnosis", "Finding", "LossCheckError", "check_loss", "diagnose"}
-    face |= {*lu.noise.__all__, *lu.landscape.__all__}
+    face |= {*lu.noise.__all__, *lu.landscape.__all__, *lu.distributed.__all__}
     # The names of a room are documented where they live.
-    homes = {"", "noise.", "landscape.", "doctor.", "doctor.findings."}
+    homes = {"", "noise.", "landscape.", "distributed.", "doctor.", "doctor.findings."}
     undocumented = {f for f in face if not {home + f for home in homes} & documented}
     assert not undocumented
 
