@@ -161,10 +161,8 @@ def of_probability(loss):
 
 def of_second(loss):
     \"\"\"The loss over the error of the second of two outputs, the first being right.\"\"\"
-    def total(x, y, **given):
-        pair = torch.stack([y, x], 1), torch.stack([y, y], 1)
-        return loss(*pair, reduction="sum", **given)
-    return total"""
+    return lambda x, y, **given: loss(
+        torch.stack([y, x], 1), y[:, None].expand(-1, 2), reduction="sum", **given)"""
 
 # The third: a note's line stands as Markdown, so that it wraps where printed text would
 # run off a phone.
