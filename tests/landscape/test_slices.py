@@ -196,10 +196,10 @@ def test_a_run_of_dicts_is_the_run_of_their_vectors():
     rows = torch.stack([vector(point) for point in run])
     same = trajectory(rows, vector(PARAMETERS), vector(first), vector(second))
     mixed = trajectory(rows, PARAMETERS, vector(first), second)
-    torch.testing.assert_close(found, same, rtol=0, atol=0)
-    torch.testing.assert_close(found, mixed, rtol=0, atol=0)
+    torch.testing.assert_close(found, same, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found, mixed, rtol=1e-12, atol=1e-12)
     pca = principal_directions(run), principal_directions(rows)
-    torch.testing.assert_close(*pca, rtol=0, atol=0)
+    torch.testing.assert_close(*pca, rtol=1e-12, atol=1e-12)
 
 
 def test_the_plane_and_the_run_agree_on_the_loss():
