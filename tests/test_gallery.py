@@ -36,6 +36,7 @@ def generated():
 def helpers():
     found = {"lu": gallery.lu, "torch": torch}
     exec(gallery.HELPERS, found)
+    exec(gallery.ALONG, found)
     exec(gallery.NOTES, found)
     return found
 

@@ -149,8 +149,10 @@ def curves(loss, x, y=0.0, **varied):
     given = [{name: v} for name, values in varied.items() for v in values] or [{}]
     labels = [", ".join(f"{name}={v}" for name, v in g.items()) for g in given]
     profiles = [lu.landscape.profile(partial(loss, **g), x, y) for g in given]
-    return dict(zip(labels, profiles, strict=True))
+    return dict(zip(labels, profiles, strict=True))"""
 
+# The next: which number of a batch the x of a drawing is.
+ALONG = """\
 def of_logit(loss):
     \"\"\"The loss over the logit of the true one of two classes, the other's being 0.\"\"\"
     return lambda x, y, **given: loss(torch.stack([x, 0 * x], 1), y.long(), **given)
@@ -164,7 +166,7 @@ def of_second(loss):
     return lambda x, y, **given: loss(
         torch.stack([y, x], 1), y[:, None].expand(-1, 2), reduction="sum", **given)"""
 
-# The third: a note's line stands as Markdown, so that it wraps where printed text would
+# The last: a note's line stands as Markdown, so that it wraps where printed text would
 # run off a phone.
 NOTES = """\
 from IPython.display import Markdown
@@ -449,6 +451,7 @@ def notebook() -> NotebookNode:
     sources = parse_file(str(BIBLIOGRAPHY)).entries
     helpers: dict[str, Any] = {"lu": lu, "torch": torch}
     exec(HELPERS, helpers)
+    exec(ALONG, helpers)
     cells = [
         markdown("introduction", introduction(record)),
         markdown("index", index()),
@@ -458,6 +461,12 @@ def notebook() -> NotebookNode:
             HELPERS,
             tags=["hide-cell"],
             mystnb={"code_prompt_show": "Show how the drawings are made"},
+        ),
+        code(
+            "along",
+            ALONG,
+            tags=["hide-cell"],
+            mystnb={"code_prompt_show": "Show what the drawings run along"},
         ),
         code(
             "notes",
