@@ -13,12 +13,22 @@ needs that: torch 2.13 cannot trace a generator.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from lossutils.losses._core import check_values
+from lossutils.noise._core import (
+    check_not_negative,
+    check_share,
+    draw_dtype,
+    in_units,
+    midpoints,
+    normal,
+    table,
+    uniform,
+)
 
 __all__ = [
     "Exponential",
@@ -32,8 +42,6 @@ __all__ = [
     "Sum",
     "Uniform",
 ]
-
-NODES = 40_000  # of the midpoint rules; even, so that no node lies on a kink at 0
 
 
 class Noise(ABC):
@@ -134,7 +142,7 @@ class _Scaled(Noise):
         return self.level / self._unit
 
     def draw(self, like: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        return self._standard(like, generator).mul_(self._scale).to(kind(like))
+        return self._standard(like, generator).mul_(self._scale).to(draw_dtype(like))
 
     def nodes(self) -> tuple[Tensor, Tensor]:
         z, density = self._density()
@@ -330,7 +338,7 @@ class StudentT(Noise):
         a = -torch.log1p(-u) / self.df
         radius = math.sqrt(self.df) * a.exp() * (-torch.expm1(-2 * a)).sqrt()
         z = radius * torch.cos(2 * math.pi * v)
-        return (z * self.scale).to(kind(like))
+        return (z * self.scale).to(draw_dtype(like))
 
     def nodes(self) -> tuple[Tensor, Tensor]:
         s = midpoints(-40.0, 40.0)
@@ -526,19 +534,15 @@ class Sum(Noise):
         return self.first.autocovariance(n) + self.second.autocovariance(n)
 
 
-# What the models share
+# What takes a noise asks this of it
 
 
-def check_not_negative(**parameters: float) -> None:
-    for name, value in parameters.items():
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name} is {value}, expected a finite number, 0 or more")
-
-
-def check_share(**parameters: float) -> None:
-    for name, value in parameters.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} is {value}, expected a share in [0, 1]")
+def check_noise(noise: Noise) -> None:
+    if not isinstance(noise, Noise):
+        raise TypeError(
+            f"noise is a {type(noise).__name__}, expected a noise model: "
+            "lossutils.noise.Gaussian(0.1)"
+        )
 
 
 def check_additive(noise: Noise, what: str) -> None:
@@ -548,83 +552,3 @@ def check_additive(noise: Noise, what: str) -> None:
         )
     if type(noise).corrupt is not Noise.corrupt:
         raise TypeError(f"{what} takes noise that is added to the values, not {noise!r}")
-
-
-def check_generator(like: Tensor, generator: torch.Generator | None) -> None:
-    if generator is not None and not isinstance(generator, torch.Generator):
-        raise TypeError(
-            f"generator is {generator!r}, expected a torch.Generator: "
-            "torch.Generator().manual_seed(0)"
-        )
-    # What is on meta has no values: any generator will do.
-    if generator is not None and like.device.type not in (generator.device.type, "meta"):
-        raise ValueError(
-            f"the generator is on {generator.device} and the values on {like.device}; "
-            f"make one there: torch.Generator({str(like.device)!r})"
-        )
-
-
-def check_floating(name: str, values: Tensor) -> None:
-    if not isinstance(values, Tensor) or not values.is_floating_point():
-        given = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise TypeError(f"{name} is {given}, expected a floating-point tensor")
-
-
-def check_kernel(kernel: Tensor, n: int) -> None:
-    if not isinstance(kernel, Tensor):
-        raise TypeError(
-            f"kernel is a {type(kernel).__name__}, expected a torch.Tensor; wrap it: "
-            "torch.tensor([0.5, 0.5])"
-        )
-    if kernel.ndim != 1 or not 0 < len(kernel) <= n:
-        raise ValueError(
-            f"kernel has shape {tuple(kernel.shape)}, expected one axis with 1 to {n} "
-            "elements, the length of the series"
-        )
-
-
-def kind(like: Tensor) -> torch.dtype:
-    """The type of a draw: that of `like`, or the default one beside whole numbers."""
-    if like.is_complex():
-        raise TypeError(f"values has dtype {like.dtype}, expected real numbers")
-    return like.dtype if like.is_floating_point() else torch.get_default_dtype()
-
-
-def working(like: Tensor) -> torch.dtype:
-    """The type to draw in: half types have too few distinct uniforms for a tail."""
-    half = kind(like) in (torch.float16, torch.bfloat16)
-    return torch.float32 if half else kind(like)
-
-
-def options(like: Tensor, generator: torch.Generator | None) -> dict[str, Any]:
-    check_generator(like, generator)
-    same: dict[str, Any] = {"dtype": working(like), "device": like.device}
-    # Even None would choose a kernel that torch 2.13 cannot export for any batch size.
-    return same if generator is None else {**same, "generator": generator}
-
-
-def normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(like.shape, **options(like, generator))
-
-
-def uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.rand(like.shape, **options(like, generator))
-
-
-def midpoints(low: float, high: float) -> Tensor:
-    width = (high - low) / NODES
-    cells = torch.arange(NODES, dtype=torch.float64, device="cpu")
-    return low + width * (cells + 0.5)
-
-
-def table(pairs: list[tuple[float, float]]) -> tuple[Tensor, Tensor]:
-    pairs = [pair for pair in pairs if pair[1] > 0]  # 0 times a NaN were NaN
-    nodes, weights = torch.tensor(pairs, dtype=torch.float64, device="cpu").T
-    return nodes, weights
-
-
-def in_units(z: Tensor, scale: float) -> Tensor:
-    """z / scale; of a scale of 0 all draws are 0."""
-    if scale > 0:
-        return z / scale
-    return torch.where(z < 0, -math.inf, math.inf).to(kind(z))

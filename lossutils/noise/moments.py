@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lossutils.noise.models import Multiplicative, Noise, check_additive, check_floating
-from lossutils.noise.wrappers import Place
+from lossutils.noise._core import check_floating
+from lossutils.noise.models import Multiplicative, Noise, check_additive, check_noise
+from lossutils.noise.wrappers import Place, check_place
 
 __all__ = ["Moments", "delta_method", "monte_carlo", "probability_outside", "quadrature"]
 
@@ -313,11 +314,8 @@ def _parts(
     loss: Loss, input: Tensor, target: Tensor, noise: Noise, on: Place
 ) -> tuple[Scalar, Scalar]:
     """The loss of one element and its slope in the input, as functions of the noise."""
-    if not isinstance(noise, Noise):
-        raise TypeError(
-            f"noise is a {type(noise).__name__}, expected a noise model: "
-            "lossutils.noise.Gaussian(0.1)"
-        )
+    check_noise(noise)
+    check_place(on)
     check_floating("input", input)
     check_floating("target", target)
     if input.shape != target.shape:
@@ -325,8 +323,6 @@ def _parts(
             f"input has shape {tuple(input.shape)} and target {tuple(target.shape)}, "
             "expected one shape"
         )
-    if on not in ("target", "input", "value"):
-        raise ValueError(f"on is {on!r}, expected 'target', 'input' or 'value'")
     if input.numel() == 0:
         raise ValueError(f"input has shape {tuple(input.shape)}, expected an element")
     if on != "value":  # once outside vmap, where a label out of range can be seen

@@ -13,18 +13,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lossutils.noise.models import (
-    Gaussian,
-    Noise,
-    check_additive,
+from lossutils.noise._core import (
     check_generator,
     check_kernel,
     check_not_negative,
-    kind,
+    draw_dtype,
     normal,
     uniform,
-    working,
+    working_dtype,
 )
+from lossutils.noise.models import Gaussian, Noise, check_additive
 
 __all__ = ["AR1", "Bursts", "MeanDrift", "PowerLaw", "VarianceDrift", "filtered_variance"]
 
@@ -56,13 +54,13 @@ class _Stationary(Noise):
     def draw(self, like: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
         check_generator(like, generator)
         if like.numel() == 0:
-            return torch.zeros_like(like, dtype=kind(like))
+            return torch.zeros_like(like, dtype=draw_dtype(like))
         n = like.shape[0] if like.ndim else 1
         white = normal(like.new_empty(2 * n, *like.shape[1:]), generator)
         gain = self.power(n).clamp(min=0).sqrt().to(white)
-        filtered = torch.fft.rfft(white, dim=0) * along(gain, white)
+        filtered = torch.fft.rfft(white, dim=0) * spread_over_axes(gain, white)
         series: Tensor = torch.fft.irfft(filtered, n=2 * n, dim=0)[:n]
-        return series.reshape(like.shape).to(kind(like))
+        return series.reshape(like.shape).to(draw_dtype(like))
 
     def nodes(self) -> tuple[Tensor, Tensor]:
         return Gaussian(self.level).nodes()
@@ -235,7 +233,7 @@ class Bursts(_Changing):
         begun = (u < 1 - (1 - self.share) ** (1 / self.length)).cumsum(0)
         begun = torch.cat([begun.new_zeros(1), begun])
         in_burst = begun[self.length :] > begun[: -self.length]
-        return z * along(z.new_ones(n).masked_fill(in_burst, self.factor), z)
+        return z * spread_over_axes(z.new_ones(n).masked_fill(in_burst, self.factor), z)
 
 
 @dataclass(frozen=True)
@@ -263,7 +261,7 @@ class MeanDrift(_Changing):
         return 0.0
 
     def draw(self, like: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        drawn = torch.zeros_like(like, dtype=kind(like))
+        drawn = torch.zeros_like(like, dtype=draw_dtype(like))
         return drawn + ramp(drawn, self.start, self.end)
 
 
@@ -312,10 +310,10 @@ def filtered_variance(noise: Noise, kernel: Tensor, n: int) -> float:
 def ramp(like: Tensor, start: float, end: float) -> Tensor:
     n = like.shape[0] if like.ndim else 1
     # In half types linspace cannot count the draws, and gives NaN beyond 65504.
-    even = torch.linspace(start, end, n, dtype=working(like), device=like.device)
-    return along(even.to(like.dtype), like)
+    even = torch.linspace(start, end, n, dtype=working_dtype(like), device=like.device)
+    return spread_over_axes(even.to(like.dtype), like)
 
 
-def along(series: Tensor, like: Tensor) -> Tensor:
+def spread_over_axes(series: Tensor, like: Tensor) -> Tensor:
     """Spread one number a draw over the other axes of `like`."""
     return series.reshape(-1, *[1] * (like.ndim - 1)) if like.ndim else series[0]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lossutils.noise.models import check_floating, check_kernel, working
+from lossutils.noise._core import check_floating, check_kernel, working_dtype
 
 __all__ = ["SmoothedLoss", "exponential_average", "moving_average", "smooth"]
 
@@ -46,7 +46,7 @@ def smooth(values: Tensor, kernel: Tensor) -> Tensor:
     check_floating("values", values)
     n = values.shape[0] if values.ndim else 0
     check_kernel(kernel, n)
-    series = values.to(working(values))
+    series = values.to(working_dtype(values))
     columns = series.reshape(n, -1).T[:, None]  # conv1d wants (columns, 1, time)
     smoothed = F.conv1d(columns, kernel.flip(0).to(series)[None, None])
     each = smoothed[:, 0].T.reshape(n - len(kernel) + 1, *values.shape[1:])
@@ -76,7 +76,7 @@ def moving_average(values: Tensor, width: int) -> Tensor:
             f"width is {width}, expected a whole number from 1 to {n}, the length of the "
             "series"
         )
-    kernel = torch.full((int(width),), 1 / width, dtype=working(values), device="cpu")
+    kernel = torch.full((int(width),), 1 / width, dtype=working_dtype(values), device="cpu")
     return smooth(values, kernel)
 
 
@@ -122,7 +122,9 @@ def exponential_average(values: Tensor, decay: float) -> Tensor:
         raise ValueError("values has no axis, expected time along the first")
     if len(values) == 0:
         return values.clone()
-    series = values.to(working(values))  # a half type forgets what decays by under 1 %
+    series = values.to(
+        working_dtype(values)
+    )  # a half type forgets what decays by under 1 %
     mean, averages = torch.zeros_like(series[0]), []
     for step, value in enumerate(series, start=1):
         mean = decay * mean + (1 - decay) * value

@@ -8,11 +8,16 @@ from torch import Tensor, nn
 
 from lossutils.losses.classification import binary_cross_entropy
 from lossutils.losses.regression import mae, mse
-from lossutils.noise.models import Gaussian, Multiplicative, Noise
+from lossutils.noise.models import Gaussian, Multiplicative, Noise, check_noise
 
 __all__ = ["NoisyLoss", "noisy_log_loss", "noisy_mae_loss", "noisy_mse_loss"]
 
 Place: TypeAlias = Literal["target", "input", "value"]
+
+
+def check_place(on: str) -> None:
+    if on not in get_args(Place):
+        raise ValueError(f"on is {on!r}, expected 'target', 'input' or 'value'")
 
 
 class NoisyLoss(nn.Module):
@@ -59,13 +64,8 @@ class NoisyLoss(nn.Module):
                 f"loss is a {type(loss).__name__}, expected a function or a Module that "
                 "takes (input, target)"
             )
-        if not isinstance(noise, Noise):
-            raise TypeError(
-                f"noise is a {type(noise).__name__}, expected a noise model: "
-                "lossutils.noise.Gaussian(0.1)"
-            )
-        if on not in get_args(Place):
-            raise ValueError(f"on is {on!r}, expected 'target', 'input' or 'value'")
+        check_noise(noise)
+        check_place(on)
         self.loss, self.noise, self.on = loss, noise, on
 
     def forward(
