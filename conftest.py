@@ -9,12 +9,21 @@ nbval starts its cells from its own class, so its methods are replaced, not inhe
 
 import base64
 import io
+import os
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from nbval.plugin import IPyNbCell, comment_markers
 from PIL import Image, ImageFilter
+
+# For this process, and all that it starts: kernels, subprocesses, other ranks. What is
+# tested is small, and on small tensors a second thread only waits for the first, ten times
+# as long where several processes share the cores. torch reads this when it is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+# A backend that is exported would keep the figures out of the notebooks.
+os.environ.pop("MPLBACKEND", None)
 
 # How far two drawings of one figure may differ (`figure_difference`: 0 for the same
 # picture, 1 for white instead of black). Measured with 2 pt lines at 144 dpi:
@@ -136,6 +145,14 @@ def _compare_outputs(self, test, ref, skip_compare=None):
     if change:
         self.comparison_traceback.append(change)
     return same and not change
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """One worker runs all cells of a notebook: they share a kernel."""
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
 
 
 IPyNbCell.runtest = _runtest

@@ -22,14 +22,6 @@ REFRESH = (
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("clause", CLAUSES)
 @pytest.mark.parametrize("case", [c for d in devices() for c in cases(d)], ids=str)
 def test_clause(case: Case, clause: str, record_property) -> None:

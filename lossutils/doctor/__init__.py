@@ -127,7 +127,7 @@ def diagnose(
     _check_dtype(dtype)
     _check_device(device)
     patient = Patient(loss, seed, torch.device(device))
-    with unharmed():
+    with unharmed(), patient.watched():
         exam = admitted(patient, task, input, target, dtype)
         exam.expects = expects
         findings, passed, skipped = _examine(exam, chosen)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 __all__ = ["Answer", "Patient", "Refused"]
 
 TIME_LIMIT = 10.0  # seconds a single call may take
+TICK = 0.1  # seconds between looks at the clock: an alarm for each call would cost more
 
 
 class Refused(Exception):
@@ -110,6 +111,10 @@ class Patient:
         self.left_changed: set[str] = set()
         self.needs_graph = False
         self._hung = ""
+        self._deadline = math.inf
+        self._silence = io.StringIO()
+        self._caught: list[warnings.WarningMessage] = []
+        self._filters: list[Any] = []
 
     def accepts(self, keyword: str) -> bool:
         """Whether the loss has a parameter of this name, of its own or as a Module."""
@@ -164,7 +169,8 @@ class Patient:
         leaf = torch.tensor(s, dtype=torch.float64, requires_grad=slope or self.needs_graph)
         input, target = build(leaf)
         with torch.set_grad_enabled(slope or self.needs_graph):
-            output = self.output(self._move(input, dtype), self.cast(target, dtype))
+            moved = input.to(self.device, dtype if input.is_floating_point() else None)
+            output = self.output(moved, self.cast(target, dtype))
         if not slope:
             return _value(output), math.nan
         gradient = self.differentiate(output, leaf)
@@ -174,16 +180,14 @@ class Patient:
         """The gradient of the mean output; None if the output does not depend on leaf."""
         if not output.requires_grad or output.numel() == 0:
             return None
-        with self.guarded():
+        with self.guarded(reseed=False):  # it goes on where the forward pass ended
             (gradient,) = torch.autograd.grad(output.mean(), leaf, allow_unused=True)
         return None if gradient is None else gradient.detach()
 
     def cast(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
         """A copy on the examination's device, in `dtype` unless it holds indices."""
-        return self._move(tensor.detach().clone(), dtype)
-
-    def _move(self, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-        return tensor.to(self.device, dtype if tensor.is_floating_point() else None)
+        kept = dtype if tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to(self.device, kept, copy=True)
 
     def _tensor(self, returned: Any) -> Tensor:
         if isinstance(returned, Tensor):
@@ -215,22 +219,33 @@ class Patient:
         return tensor
 
     @contextlib.contextmanager
-    def guarded(self, limit: float | None = None) -> Iterator[None]:
+    def watched(self) -> Iterator[None]:
+        """Silence the loss and stand ready to interrupt it, for all calls in the body.
+
+        To set this up costs as much as to call a loss: `guarded` does what is left.
+        """
+        with (
+            warnings.catch_warnings(record=True) as self._caught,
+            contextlib.redirect_stdout(self._silence),
+            contextlib.redirect_stderr(self._silence),
+            self._interruptible(),
+        ):
+            warnings.simplefilter("always")
+            self._filters = list(warnings.filters)
+            yield
+
+    @contextlib.contextmanager
+    def guarded(self, limit: float | None = None, reseed: bool = True) -> Iterator[None]:
         """Run the body under guard; to overrun a `limit` of its own is forgiven."""
         if self._hung:  # once is enough: every further call might cost as long
             raise Refused(self._hung, hung=True)
-        silence = io.StringIO()
-        self.reseed(self.seed)
+        if reseed:
+            self.reseed(self.seed)
+        self._caught.clear()
         grad, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+        self._deadline = time.monotonic() + (limit or TIME_LIMIT)
         try:
-            with (
-                warnings.catch_warnings(record=True) as caught,
-                contextlib.redirect_stdout(silence),
-                contextlib.redirect_stderr(silence),
-                _time_limit(limit or TIME_LIMIT),
-            ):
-                warnings.simplefilter("always")
-                yield
+            yield
         except _TimeUp:
             if limit:
                 raise Refused(f"did not return within {limit:g} s") from None
@@ -241,14 +256,49 @@ class Patient:
         except (Exception, SystemExit) as error:
             raise Refused(_one_line(error)) from None
         finally:
+            self._deadline = math.inf
             if torch.is_grad_enabled() != grad:
                 self.left_changed.add("grad mode")
                 torch.set_grad_enabled(grad)
             if torch.get_default_dtype() != dtype:
                 self.left_changed.add("default dtype")
                 torch.set_default_dtype(dtype)
-            self.warned = [str(w.message) for w in caught]
-            self.printed = (self.printed + silence.getvalue())[:1000]
+            if warnings.filters != self._filters:  # the next call starts as this one did
+                warnings.resetwarnings()
+                warnings.filters[:] = self._filters  # type: ignore[index]
+            self.warned = [str(w.message) for w in self._caught]
+            if self._silence.tell():
+                self.printed = (self.printed + self._silence.getvalue())[:1000]
+                self._silence.seek(0)
+                self._silence.truncate()
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Interrupt a call in the body that overruns its deadline.
+
+        Only signals interrupt a Python loop from outside, and only the main thread gets
+        them: elsewhere than in Unix's main thread a call takes as long as it takes.
+        """
+        main = threading.current_thread() is threading.main_thread()
+        if not main or not hasattr(signal, "setitimer"):
+            yield
+            return
+
+        def look(number: int, frame: FrameType | None) -> None:
+            if time.monotonic() > self._deadline:
+                raise _TimeUp
+
+        before = signal.signal(signal.SIGALRM, look)
+        start = time.monotonic()
+        outer, interval = signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before if before is not None else signal.SIG_DFL)
+            if outer:  # the caller's own alarm, with what is left of its time
+                left = max(outer - (time.monotonic() - start), 1e-3)
+                signal.setitimer(signal.ITIMER_REAL, left, interval)
 
     @staticmethod
     def reseed(seed: int) -> None:
@@ -287,31 +337,6 @@ def unharmed() -> Iterator[None]:
             numpy.random.set_state(arrays)
 
 
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt the body after `seconds`; elsewhere than in Unix's main thread, let it run.
-
-    Only signals interrupt a Python loop from outside, and only the main thread gets them.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    if not main or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _TimeUp
-
-    before = signal.signal(signal.SIGALRM, stop)
-    start = time.monotonic()
-    outer, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        left = max(outer - (time.monotonic() - start), 1e-3) if outer else 0
-        signal.setitimer(signal.ITIMER_REAL, left, interval)
-        signal.signal(signal.SIGALRM, before if before is not None else signal.SIG_DFL)
-
-
 def private(loss: Any) -> Any:
     """A copy that may be changed by being called; a function is its own copy."""
     if inspect.isroutine(loss):
@@ -344,6 +369,8 @@ def to_device(loss: Any, device: str) -> Any:
 
 
 def _value(output: Tensor) -> float:
+    if output.ndim == 0:
+        return float(output)
     return float(output.detach().cpu().double().mean())
 
 

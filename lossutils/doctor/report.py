@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lossutils._address import SITE
+
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
@@ -20,9 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["BOOK_URL", "as_dict", "as_figure", "as_frame", "as_html", "as_text"]
-
-BOOK_URL = "https://loss-functions-tested.github.io/book/"
+__all__ = ["as_dict", "as_figure", "as_frame", "as_html", "as_text", "where_to_read"]
 
 WIDTH = 88  # columns
 SHOWN = 8  # entries of a long list in the evidence
@@ -52,8 +52,14 @@ def as_text(d: Diagnosis) -> str:
     if d.skipped:
         lines += _wrap(f"Skipped: {'; '.join(_skipped(d))}")
     if d.findings:
-        lines += _wrap(f"The pages to read are under {BOOK_URL}")
+        lines += _wrap(where_to_read(SITE))
     return "\n".join(lines)
+
+
+def where_to_read(site: str) -> str:
+    """Return the line that says where the pages are: on a site, or on none ("")."""
+    place = f"under {site}" if site else 'in the book "Loss Functions, Tested"'
+    return f"The pages to read are {place}"
 
 
 def _verdict(d: Diagnosis) -> str:
@@ -261,17 +267,18 @@ def _finding(f: Finding) -> str:
         f'gap:1px 16px;margin:4px 0;padding:0;font-size:13px">{pairs}</dl>'
     )
     # On a phone an address breaks after a stroke, not within a word.
-    shown = "<wbr>".join(map(_escaped, re.split(r"(?<=[/_#])", f.chapter)))
-    link = (
-        f'<a href="{_escaped(BOOK_URL + f.chapter)}" style="color:{_LINK};'
-        f'text-decoration:underline">{shown}</a>'
-    )
+    page = "<wbr>".join(map(_escaped, re.split(r"(?<=[/_#])", f.chapter)))
+    if SITE:
+        page = (
+            f'<a href="{_escaped(SITE + f.chapter)}" style="color:{_LINK};'
+            f'text-decoration:underline">{page}</a>'
+        )
     parts = [
         _div(label, "margin:0"),
         _div(_escaped(f.summary), f"margin:3px 0;color:{_INK};font-size:15px"),
         evidence if pairs else "",
         _div(f"{_bold('Remedy:')} {_escaped(f.remedy)}", f"margin:3px 0;color:{_INK}"),
-        _div(f"{_bold('Read:')} {link}", f"margin:3px 0;color:{_INK}"),
+        _div(f"{_bold('Read:')} {page}", f"margin:3px 0;color:{_INK}"),
     ]
     return _div(
         "".join(parts),

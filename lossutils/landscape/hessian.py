@@ -181,7 +181,8 @@ def hessian_eigenvalues(
         Something other than floating-point tensors was given or returned.
     RuntimeError
         The iteration does not converge: the eigenvalues asked for lie too close together,
-        as the smallest of a large model in a minimum do.
+        as the smallest of a large model in a minimum do; or the objective differs from
+        call to call.
 
     References
     ----------
@@ -377,13 +378,19 @@ def _lanczos(
         # From one vector Lanczos finds one copy of an eigenvalue that occurs several times,
         # as 0 does in any overparametrised model. So look in what is orthogonal to those
         # found until nothing there is larger.
-        while True:
+        for _ in range(p):  # each round finds another of p eigenvectors
             (value,), column = extreme(others, 1, tol / 3)
             if value <= values.min() + tol * norm:
                 break
             keep = np.append(values, value).argsort()[1:]
             values = np.append(values, value)[keep]
             vectors = np.linalg.qr(np.append(vectors, column, axis=1)[:, keep])[0]
+        else:
+            raise RuntimeError(
+                f"Lanczos finds an eigenvalue beyond all others {p} times over, where {p} "
+                f"is their number: these are not the products of one symmetric matrix. Is "
+                "the objective the same at each call? Fix what it draws at random"
+            )
         return sign * (values - 2 * norm), vectors
 
     if not product(generator.standard_normal(p)).any():  # H = 0, which ARPACK refuses

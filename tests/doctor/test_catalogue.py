@@ -6,7 +6,7 @@ has to say what the catalogue says, no more and no less.
 """
 
 import functools
-import time
+import inspect
 from types import SimpleNamespace
 
 import pytest
@@ -25,30 +25,45 @@ AILING = [e for e in ENTRIES if e.ailments]
 PULLING = [e for e in ENTRIES if e.task == "regression" and "reduction" not in e.ailments]
 # With each of these a reader says what is meant, and the doctor is told so.
 TOLD = {"expects", "input", "target"}
-SECONDS, WITH_COMPILE = 3.0, 15.0
+# Calls of the loss in a whole diagnosis. The catalogue takes 2,100 to 3,800 of them; what
+# they cost in seconds is on reference/benchmarks, where a clock belongs.
+CALLS = 4_000
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+# One worker diagnoses them all, and each of them once.
+pytestmark = pytest.mark.xdist_group("catalogue")
 
 
 @pytest.fixture(scope="module")
 def diagnosed():
-    """Each entry's diagnosis and the seconds that it took, once for all tests."""
+    """Each entry's diagnosis and the calls that it took, once for all tests."""
 
     @functools.cache
     def examine(name: str) -> SimpleNamespace:
         entry = CATALOGUE[name]
-        lu.diagnose(entry.function, task=entry.task, checks=["differentiable"])  # warm up
-        start = time.process_time()
-        found = lu.diagnose(entry.function, task=entry.task)
-        return SimpleNamespace(diagnosis=found, seconds=time.process_time() - start)
+        counted = Counted(entry.function)
+        found = lu.diagnose(counted, task=entry.task)
+        return SimpleNamespace(diagnosis=found, calls=counted.calls)
 
     return examine
+
+
+class Counted:
+    """A loss that counts how often it is called; its copies count together."""
+
+    def __init__(self, loss) -> None:
+        self.loss, self.seen = loss, []
+        self.__name__, self.__signature__ = loss.__name__, inspect.signature(loss)
+
+    def __call__(self, *given, **named):
+        self.seen.append(None)
+        return self.loss(*given, **named)
+
+    def __deepcopy__(self, memo):
+        return self
+
+    @property
+    def calls(self) -> int:
+        return len(self.seen)
 
 
 # --- every entry, every variant, is among the healthy ----------------------------------
@@ -194,24 +209,20 @@ def test_uninformed_loss_is_log_of_the_number_of_classes(name: str, diagnosed) -
     assert found["initial-value.uninformed"] == expected
 
 
-# --- how long it takes -----------------------------------------------------------------
+# --- how much it takes -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
-def test_takes_less_than_three_seconds(entry: Entry, diagnosed) -> None:
-    found = diagnosed(entry.name)
-    assert 0 < found.seconds < SECONDS
-    assert found.diagnosis.seconds > 0
+def test_takes_no_more_calls_than_it_says(entry: Entry, diagnosed) -> None:
+    assert 1_000 < diagnosed(entry.name).calls <= CALLS
 
 
 @pytest.mark.parametrize("name", ["huber", "binary_cross_entropy_with_logits", "focal"])
-def test_with_compile_takes_less_than_fifteen(name: str) -> None:
+def test_is_compiled_where_that_is_asked_for(name: str) -> None:
     entry = CATALOGUE[name]
-    start = time.process_time()
-    diagnosis = lu.diagnose(entry.function, task=entry.task, compile=True)
-    seconds = time.process_time() - start
-    assert "compile" in diagnosis.passed, str(diagnosis)
-    assert seconds < WITH_COMPILE
+    chosen = ["compile"]
+    diagnosis = lu.diagnose(entry.function, task=entry.task, checks=chosen)
+    assert diagnosis.passed == ("compile",), str(diagnosis)
 
 
 # --- subsets and repetition ------------------------------------------------------------
@@ -220,9 +231,8 @@ def test_with_compile_takes_less_than_fifteen(name: str) -> None:
 @pytest.mark.parametrize("name", ["mse", "hinge", "brier"])
 def test_a_subset_runs_only_these(name: str, diagnosed) -> None:
     entry, chosen = CATALOGUE[name], ("shape", "finite", "initial-value")
-    start = time.process_time()
-    diagnosis = lu.diagnose(entry.function, task=entry.task, checks=chosen)
-    seconds = time.process_time() - start
+    counted = Counted(entry.function)
+    diagnosis = lu.diagnose(counted, task=entry.task, checks=chosen)
     found = [f.check for f in diagnosis.findings]
     assert {*found, *diagnosis.passed, *diagnosis.skipped} == set(chosen)
     assert {m.partition(".")[0] for m in diagnosis.measurements} <= set(chosen)
@@ -230,7 +240,7 @@ def test_a_subset_runs_only_these(name: str, diagnosed) -> None:
     assert diagnosis.noise is None
     # It finds the same as all of them do.
     full = diagnosed(name).diagnosis
-    assert seconds < diagnosed(name).seconds
+    assert counted.calls < diagnosed(name).calls / 2
     assert [f for f in full.findings if f.check in chosen] == list(diagnosis.findings)
 
 

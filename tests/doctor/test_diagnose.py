@@ -22,14 +22,6 @@ from lossutils.doctor import CHECKS, TASKS, LossCheckError, patient
 QUICK = ("differentiable", "shape", "pure")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
@@ -284,7 +276,11 @@ def test_returns_no_tensor(returned, kind):
     assert "tensor" in str(raised.value)
 
 
+CALLS: list[str] = []  # of a loss that hangs
+
+
 def loops(input, target):
+    CALLS.append("loops")
     while True:
         try:
             time.sleep(0.01)
@@ -294,24 +290,26 @@ def loops(input, target):
 
 def test_loops_for_ever(monkeypatch):
     monkeypatch.setattr(patient, "TIME_LIMIT", 0.5)
-    start = time.perf_counter()
+    CALLS.clear()
     with pytest.raises(TypeError, match=r"loops did not return within 0\.5 s"):
         lu.diagnose(loops, task="regression")
-    assert time.perf_counter() - start < 5  # once, not for every probe
+    assert len(CALLS) == 1  # not for every probe
 
 
 def loops_at_exact_fit(input, target):
-    while bool((input == target).all()):
-        time.sleep(0.01)
+    if bool((input == target).all()):
+        CALLS.append("loops_at_exact_fit")
+        while True:
+            time.sleep(0.01)
     return squared(input, target)
 
 
 def test_loops_for_ever_on_one_batch_only(monkeypatch):
     """What was found before stays, and the reader learns of the loop."""
     monkeypatch.setattr(patient, "TIME_LIMIT", 0.5)
-    start = time.perf_counter()
+    CALLS.clear()
     diagnosis = lu.diagnose(loops_at_exact_fit, task="regression")
-    assert time.perf_counter() - start < 20
+    assert len(CALLS) == 1
     assert "did not return within 0.5 s" in str(diagnosis)
     assert not diagnosis.ok, str(diagnosis)
 

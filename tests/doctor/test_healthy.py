@@ -43,18 +43,16 @@ from lossutils.doctor import Diagnosis, diagnose
 BY_NAME = {case.name: case for case in HEALTHY}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def examine(case: Healthy, wrap=lambda loss: loss) -> Diagnosis:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, of a broadcast that it does report
         return diagnose(wrap(case.build()), task=case.task, **case.options)
+
+
+@functools.cache
+def unchanged(name: str) -> Diagnosis:
+    """The diagnosis of a loss as it stands, beside which others are laid."""
+    return examine(BY_NAME[name])
 
 
 def blamed(diagnosis: Diagnosis, allowed: frozenset[str] = NOTHING) -> set[str]:
@@ -101,7 +99,7 @@ SCALED = (
 @pytest.mark.parametrize("name", SCALED)
 def test_a_factor_changes_no_verdict(name: str, factor: float) -> None:
     case = BY_NAME[name]
-    before = examine(case)
+    before = unchanged(name)
     after = examine(case, lambda loss: functools.partial(scaled, loss, factor))
     verdicts = [{(f.check, f.severity) for f in d.findings} for d in (before, after)]
     assert verdicts[0] == verdicts[1], f"{before}\n\ntimes {factor}:\n{after}"
@@ -117,7 +115,7 @@ OTHERS = ("huber_by_where", "lu.log_cosh()", "charbonnier_by_hand", "elastic")
 @pytest.mark.parametrize("name", HOMOGENEOUS + OTHERS)
 def test_units_change_no_verdict(name: str, unit: float) -> None:
     case = BY_NAME[name]
-    before = examine(case)
+    before = unchanged(name)
     after = examine(case, lambda loss: functools.partial(in_units, loss, unit))
     both = f"{before}\n\nin units of {unit}:\n{after}"
     # The square of an error in thousandths really is 0 in float16, in thousands infinite.

@@ -5,7 +5,6 @@ import json
 import math
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +15,7 @@ from matplotlib import pyplot as plt
 from lossutils.doctor import report
 from lossutils.doctor.findings import Curve, Diagnosis, Finding, NoiseResponse
 
+SITE = "https://example.github.io/fork/"
 PAGE = "chapters/loss_taxonomy/regression_losses.html#where-it-breaks"
 SEVERITY = {"error": "ERROR", "warning": "WARNING", "note": "NOTE"}
 
@@ -94,7 +94,8 @@ def test_nothing_examined_is_not_called_healthy():
     assert str(d).startswith("MyLoss for regression: nothing examined")
 
 
-def test_a_text_in_full():
+def test_a_text_in_full(monkeypatch):
+    monkeypatch.setattr(report, "SITE", "")
     assert str(diagnosis(*three()[::2])) == (
         "MyLoss for regression: 1 error, no warnings, 1 note\n"
         "\n"
@@ -112,8 +113,16 @@ def test_a_text_in_full():
         "\n"
         "Passed: shape, gradient\n"
         "Skipped: compile (ask for it with compile=True)\n"
-        "The pages to read are under https://loss-functions-tested.github.io/book/"
+        'The pages to read are in the book "Loss Functions, Tested"'
     )
+
+
+def test_the_last_line_says_where_to_read_if_there_is_something_to_read(monkeypatch):
+    monkeypatch.setattr(report, "SITE", SITE)
+    assert str(diagnosis(*three())).endswith(f"\nThe pages to read are under {SITE}")
+    assert "read" not in str(diagnosis())
+    monkeypatch.setattr(report, "SITE", "")
+    assert "read" not in str(diagnosis())
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(three())))
@@ -307,7 +316,9 @@ class Parsed(HTMLParser):
         self.words += data
 
 
-def test_html_escapes_every_text():
+@pytest.mark.parametrize("site", ["", SITE])
+def test_html_escapes_every_text(monkeypatch, site):
+    monkeypatch.setattr(report, "SITE", site)
     d = diagnosis(
         finding(summary=UNSAFE, evidence={UNSAFE: UNSAFE}, remedy=UNSAFE, chapter=UNSAFE),
         name=UNSAFE,
@@ -317,10 +328,12 @@ def test_html_escapes_every_text():
     assert {tag for tag, _ in page.tags} <= TAGS
     assert page.words.count(UNSAFE) == 8
     page = Parsed(diagnosis(*three())._repr_html_())
-    assert {tag for tag, _ in page.tags} == TAGS
+    assert {tag for tag, _ in page.tags} == (TAGS if site else TAGS - {"a"})
 
 
-def test_html_stands_alone():
+@pytest.mark.parametrize("site", ["", SITE])
+def test_html_stands_alone(monkeypatch, site):
+    monkeypatch.setattr(report, "SITE", site)
     page = Parsed(diagnosis(*three())._repr_html_())
     for tag, attributes in page.tags:
         allowed = {"style", "class"} if tag == "div" else {"style"}
@@ -328,14 +341,17 @@ def test_html_stands_alone():
         assert "url(" not in attributes.get("style", "")
 
 
-def test_html_links_to_the_chapter():
-    links = [
-        a["href"] for tag, a in Parsed(diagnosis(*three())._repr_html_()).tags if tag == "a"
-    ]
-    assert links == [f"https://loss-functions-tested.github.io/book/{PAGE}"] * 3
+@pytest.mark.parametrize(("site", "links"), [("", []), (SITE, [SITE + PAGE] * 3)])
+def test_html_links_to_the_chapter_where_there_is_a_site(monkeypatch, site, links):
+    monkeypatch.setattr(report, "SITE", site)
+    page = Parsed(diagnosis(*three())._repr_html_())
+    assert [a["href"] for tag, a in page.tags if tag == "a"] == links
+    assert page.words.count(f"Read: {PAGE}") == 3
 
 
-def test_html_says_what_the_text_says():
+@pytest.mark.parametrize("site", ["", SITE])
+def test_html_says_what_the_text_says(monkeypatch, site):
+    monkeypatch.setattr(report, "SITE", site)
     d = diagnosis(*three())
     words = Parsed(d._repr_html_()).words
     assert words.startswith("MyLoss for regression: 1 error, 1 warning, 1 note")
@@ -346,9 +362,11 @@ def test_html_says_what_the_text_says():
     assert "Skipped: compile (ask for it with compile=True)" in words
 
 
+@pytest.mark.parametrize("site", ["", SITE])
 @pytest.mark.parametrize("findings", [(), three(), three()[1:]])
-def test_html_keeps_contrast_in_any_theme(findings):
+def test_html_keeps_contrast_in_any_theme(monkeypatch, findings, site):
     """Each element's colour is set, on a ground that is set, with contrast 4.5."""
+    monkeypatch.setattr(report, "SITE", site)
 
     def light(colour):
         channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
@@ -522,9 +540,3 @@ def test_figure_fits_long_labels():
         assert figure.bbox.x0 - 1 <= box.x0 < box.x1 <= figure.bbox.x1 + 1
         assert figure.bbox.y0 - 1 <= box.y0 < box.y1 <= figure.bbox.y1 + 1
     assert ax["value"].get_window_extent().height > figure.bbox.height / 6
-
-
-def test_book_url_is_the_sites():
-    config = Path(__file__).parents[2] / "_config.yml"
-    (base,) = re.findall(r"^\s+baseurl: (\S+)$", config.read_text(encoding="utf-8"), re.M)
-    assert base == report.BOOK_URL

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -391,3 +392,19 @@ def test_other_mistakes_are_refused():
         output_hessian(lambda x, y: x - y, torch.ones(3), torch.ones(3))
     with pytest.raises(ValueError, match="does not depend, for autograd, on the input"):
         output_hessian(lambda x, y: y.sum(), torch.ones(3), torch.ones(3))
+
+
+def test_products_of_no_symmetric_matrix_do_not_loop_for_ever(monkeypatch):
+    """However often it is asked, ARPACK has another eigenvalue beyond all before."""
+    searches = []
+
+    def eigsh(operator, k, **_):
+        searches.append(k)
+        p = operator.shape[0]
+        return np.arange(k) + 10.0 * len(searches), np.eye(p, k, -len(searches) % p)
+
+    monkeypatch.setattr("scipy.sparse.linalg.eigsh", eigsh)
+    objective, w, _ = quadratic(torch.arange(1.0, 31.0, dtype=torch.float64))
+    with pytest.raises(RuntimeError, match=r"30 times over.*same at each call"):
+        hessian_eigenvalues(objective, w, k=2)
+    assert len(searches) <= 33

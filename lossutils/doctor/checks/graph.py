@@ -177,8 +177,9 @@ def _difference(
     autograd says: a change that it does not promise cannot be missed.
     """
     found = []
+    here = value(0.0)
     for h in (0.02, 0.04) if eps > 1e-12 else (1e-4, 2e-4):
-        up, down, here = value(h), value(-h), value(0.0)
+        up, down = value(h), value(-h)
         if not all(map(math.isfinite, (up, down, here))):
             return None
         central = (up - down) / (2 * h)

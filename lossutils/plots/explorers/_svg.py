@@ -39,7 +39,8 @@ class Page:
 
 
 def fixed(value: float, decimals: int) -> str:
-    return re.sub(r"^-(0\.?0*)$", r"\1", f"{value:.{decimals}f}")
+    text = f"{value:.{decimals}f}"
+    return text[1:] if text.startswith("-") and not text.strip("-0.") else text
 
 
 def number(value: float, decimals: int) -> str:
