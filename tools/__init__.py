@@ -4,18 +4,43 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from lossutils._address import REPOSITORY
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = (ROOT / "chapters", ROOT / "reference")
 
-# The first code cell of every notebook: it runs in a checkout and in Colab alike.
-SETUP_CELL = """\
+# Without an address nothing can be installed: say who can. What is missing may be torch.
+_SAYS_HOW = """\
+try:
+    import lossutils as lu
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        f"{missing.name} is not installed. In the folder of a clone, run\\n"
+        '  pip install -r requirements.txt   or   pip install ".[book]"\\n'
+        'or install a wheel, pip install "<its file>[book]"; then restart the kernel.'
+    ) from None
+import torch
+lu.plots.use_style()"""
+_INSTALLS = """\
 try:
     import lossutils as lu
 except ModuleNotFoundError:  # in Colab
-    %pip install -q "lossutils[book] @ git+https://github.com/loss-functions-tested/book"
+    %pip install -q "lossutils[book] @ git+{repository}"
     import lossutils as lu
 import torch
 lu.plots.use_style()"""
+
+
+def setup_cell(repository: str) -> str:
+    """Return the first code cell of every notebook, for that address or for none ("")."""
+    return _INSTALLS.format(repository=repository) if repository else _SAYS_HOW
+
+
+SETUP_CELL = setup_cell(REPOSITORY)
+
+# A notebook that draws random numbers takes them all from one seed, which stands in its
+# second code cell.
+SEED_LINE = re.compile(r"^SEED = \d+$", re.MULTILINE)
 
 
 def find_notebooks(paths: Iterable[Path] = FOLDERS) -> list[Path]:

@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from nbformat import NotebookNode
 
 from tools import FOLDERS, checks, claims, find_notebooks, gallery
 
-TIMEOUT = 120  # seconds a cell may take, as in pyproject.toml
+TIMEOUT = 600  # seconds a cell may take, as in pyproject.toml
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "name": "python"},
@@ -50,8 +51,17 @@ class ThisPython(KernelSpecManager):
         return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
 
-def run(nb: NotebookNode, folder: Path) -> list[float]:
-    """Run a notebook in `folder`, store its outputs in it, return seconds per cell."""
+def run(
+    nb: NotebookNode,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    allow_errors: bool = False,
+) -> list[float]:
+    """Run a notebook in `folder`, store its outputs in it, return seconds per cell.
+
+    `environment` is added to the kernel's; with `allow_errors` cells after one that
+    raises run all the same.
+    """
     started: dict[int, float] = {}
     seconds = [0.0] * len(nb.cells)
 
@@ -68,13 +78,14 @@ def run(nb: NotebookNode, folder: Path) -> list[float]:
         nb,
         km=AsyncKernelManager(kernel_spec_manager=ThisPython()),
         timeout=TIMEOUT,
+        allow_errors=allow_errors,
         resources={"metadata": {"path": str(folder)}},
         on_cell_execute=start,
         on_cell_executed=stop,
         extra_arguments=["--log-level=ERROR"],  # no word on its transport each time
     )
     client.owns_km = True  # and ends it after the last cell
-    client.execute(env={**os.environ, "PYTHONHASHSEED": "0"})
+    client.execute(env={**os.environ, "PYTHONHASHSEED": "0", **(environment or {})})
     return seconds
 
 
