@@ -1,6 +1,7 @@
 """Make the built site whole without a network, and mend what the theme gets wrong.
 
-A Sphinx extension, loaded by `_config.yml`.
+It also gives the site the address of `lossutils._address`. A Sphinx extension, loaded by
+`_config.yml`.
 """
 
 import importlib
@@ -11,8 +12,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
-SOURCE = "https://github.com/loss-functions-tested/book/blob/main"
+from lossutils._address import REPOSITORY, SITE
+
+BRANCH = "main"
+COLAB = "https://colab.research.google.com"
+FOOTER = (
+    'Text and figures <a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>,'
+    " code {licence}."
+)
 
 # What a page of formulas loads. The package brings 24 MB, most of it for other formats.
 MATHJAX = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
@@ -72,6 +81,25 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
             shutil.copy(source, copy)
 
 
+def set_address(app: Sphinx, config: Config) -> None:
+    """Link to the repository and to Colab, or to neither while there is no address.
+
+    Jupyter Book's own defaults name a repository, its own: an empty one must be said.
+    """
+    owned = bool(REPOSITORY)
+    licence = f'<a href="{REPOSITORY}/blob/{BRANCH}/LICENSE">MIT</a>' if owned else "MIT"
+    config.html_baseurl = SITE
+    config.html_theme_options.update(
+        repository_url=REPOSITORY,
+        repository_branch=BRANCH,
+        path_to_docs="",
+        use_repository_button=owned,
+        use_issues_button=owned,
+        launch_buttons={"colab_url": COLAB} if owned else {},
+        extra_footer=FOOTER.format(licence=licence),
+    )
+
+
 def to_restructured_text(
     app: Sphinx, what: str, name: str, subject: object, options: object, lines: list[str]
 ) -> None:
@@ -88,18 +116,24 @@ def to_restructured_text(
 
 def link_to_source(domain: str, info: dict[str, str]) -> str | None:
     """Where GitHub shows a function. Modules are made from functions: no line of theirs."""
+    if not REPOSITORY:
+        return None
     function = getattr(importlib.import_module(info["module"]), info["fullname"], None)
     if not inspect.isfunction(function):
         return None
     lines, first = inspect.getsourcelines(function)
     path = function.__module__.replace(".", "/")
-    return f"{SOURCE}/{path}.py#L{first}-L{first + len(lines) - 1}"
+    last = first + len(lines) - 1
+    return f"{REPOSITORY}/blob/{BRANCH}/{path}.py#L{first}-L{last}"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.config.mathjax_path = "mathjax/tex-chtml.js"
     app.add_js_file(None, body=SEARCH, priority=900)
     app.config.linkcode_resolve = link_to_source
+    # With another address, a second build reads anew the pages that hold the old one.
+    app.add_config_value("book_repository", REPOSITORY, "env")
+    app.connect("config-inited", set_address)
     app.connect("autodoc-process-docstring", to_restructured_text)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
