@@ -39,42 +39,76 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def windows(browser):
+    """Windows that no test is using, by what they were opened with."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def opened(browser, tmp_path):
+def opened(browser, windows, tmp_path):
     """`opened(html, width=1280)`: the page, read from a file, in a window of that width.
 
-    An error, a warning or a request for anything but the file fails the test.
+    An error, a warning or a request for anything but the file fails the test. The window
+    may have shown another page before: a new one costs four times as much as a new page in
+    it. `once` if it cannot be used again, as after its clock was stopped.
     """
-    contexts, faults = [], []
+    used, faults = [], []
+    listeners = {
+        "pageerror": lambda error: faults.append(str(error)),
+        "console": lambda m: m.type in ("error", "warning") and faults.append(m.text),
+        "request": lambda r: r.url.startswith("file:") or faults.append(r.url),
+    }
 
-    def open_page(html, width=1280, **given):
-        path = tmp_path / f"{len(contexts)}.html"
-        path.write_text(html, encoding="utf-8")
+    def window(kind, width, given):
+        if windows[kind]:
+            return windows[kind].pop()
         size = {"width": width, "height": 844}
-        contexts.append(browser.new_context(viewport=size, has_touch=width == 390, **given))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "console", lambda m: m.type in ("error", "warning") and faults.append(m.text)
-        )
-        page.on("request", lambda r: r.url.startswith("file:") or faults.append(r.url))
+        context = browser.new_context(viewport=size, has_touch=width == 390, **given)
+        return context.new_page()
+
+    def open_page(html, width=1280, once=False, **given):
+        path = tmp_path / f"{len(used)}.html"
+        path.write_text(html, encoding="utf-8")
+        kind = (once, width, *given.items())
+        page = window(kind, width, given)
+        used.append((kind, page))
+        for event, listener in listeners.items():
+            page.on(event, listener)
         page.goto(path.as_uri())
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for kind, page in used:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        if kind[0]:
+            page.context.close()
+        else:
+            page.mouse.move(0, 0)
+            windows[kind].append(page)
     assert not faults
 
 
-@pytest.fixture
-def axe():
-    """What axe finds wrong on a page: `axe(page)`, `axe(page, options=…)`."""
+@pytest.fixture(scope="session")
+def axe_script():
     try:
-        from axe_playwright_python.sync_playwright import Axe
+        from axe_playwright_python.base import AXE_SCRIPT
     except ModuleNotFoundError:
         without_browser("axe is missing: pip install -r requirements-browser.txt")
-    return lambda page, **given: Axe().run(page, **given).response["violations"]
+    return AXE_SCRIPT
+
+
+@pytest.fixture
+def axe(axe_script):
+    """What axe finds wrong on a page: `axe(page)`."""
+
+    def violations(page):
+        page.evaluate(axe_script)
+        given = "{resultTypes: ['violations'], preload: false}"
+        return page.evaluate(f"axe.run({given}).then(found => found.violations)")
+
+    return violations
 
 
 def pytest_addoption(parser):

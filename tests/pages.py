@@ -1,5 +1,6 @@
 """What the tests of the explorers share: the page as written, and as a browser sees it."""
 
+import json
 from html.parser import HTMLParser
 
 
@@ -57,8 +58,40 @@ def document(*explorers):
 READ = """root => Object.fromEntries(
     [...root.querySelectorAll("[data-part]")].map(e => [e.dataset.part, e.textContent])
 )"""
+EDGES = """(root, css) => [...root.querySelectorAll(css)].map(e => {
+    const box = e.getBoundingClientRect();
+    return [box.left, box.right];
+})"""
 ATTRIBUTES = """root => Object.fromEntries(
     [...root.querySelectorAll("[data-part]")].map(e => [
         e.dataset.part, Object.fromEntries([...e.attributes].map(a => [a.name, a.value]))
     ])
 )"""
+
+# All controls at once, for the many states; the keyboard moves them one by one.
+PUT = """(root, state) => {
+    const controls = Object.entries(state).map(([name, value]) => {
+        const control = root.querySelector(`[data-part="${name}"]`);
+        control.value = value;
+        return control;
+    });
+    controls.at(-1).dispatchEvent(new Event("input"));
+    return controls.map(control => control.value);
+}"""
+
+
+def tour(page, states, *looks):
+    """What the looks find in each state: one trip to the browser costs more than a look."""
+    states = list(states)
+    found = ", ".join(f"({look})(root)" for look in looks)
+    stop = f"state => [({PUT})(root, state), {found}]"
+    script = f"(root, states) => JSON.stringify(states.map({stop}))"
+    seen = json.loads(page.locator(".lu-explorer").evaluate(script, states))
+    for state, (there, *found) in zip(states, seen, strict=True):
+        for control, value in zip(there, state.values(), strict=True):
+            assert control == value or float(control) == float(value)
+        yield found
+
+
+def put(page, **state):
+    list(tour(page, [state], "root => null"))

@@ -1,5 +1,6 @@
 """The descent explorer: its paths are torch.optim.SGD's, its rates those of theory."""
 
+import functools
 import itertools
 import math
 import re
@@ -7,12 +8,15 @@ import re
 import numpy as np
 import pytest
 import torch
-from pages import ATTRIBUTES, Page, document, number
-from test_noise_explorers import OVERLAPS, STYLES, assert_same, pixels, put, shown
+from pages import ATTRIBUTES, EDGES, READ, Page, document, number, put, tour
+from test_noise_explorers import OVERLAPS, STYLES, assert_same, pixels, shown
 
 import lossutils as lu
 
-explorer = lu.plots.descent_explorer
+# Many tests look at the same states; what is built from one is always the same.
+explorer = functools.cache(lu.plots.descent_explorer)
+
+pytestmark = pytest.mark.xdist_group("descent explorer")
 
 STEPS, FAR = 200, 1e4
 RATES, MOMENTA = (0.001, 0.01, 0.035, 0.063, 0.2, 1.3, 4.5), (0.0, 0.5, 0.9, 0.99)
@@ -30,28 +34,51 @@ def given(case):
 
 
 def loss_of(theta, landscape, condition):
+    """Of one place, or of each of several."""
     zeros = torch.zeros_like(theta)
     if landscape == "plateau":
-        return lu.plateau_mae(theta, zeros, reduction="sum")
+        return lu.plateau_mae(theta, zeros, reduction="none").sum(-1)
     if landscape == "cliff":
-        return lu.asymmetric_mse(theta, zeros, over=50.0, under=1.0, reduction="sum")
-    return theta @ torch.diag(theta.new_tensor([1.0, condition])) @ theta / 2
+        each = lu.asymmetric_mse(theta, zeros, over=50.0, under=1.0, reduction="none")
+        return each.sum(-1)
+    condition = torch.as_tensor(condition, dtype=theta.dtype)
+    return (theta[..., 0] ** 2 + condition * theta[..., 1] ** 2) / 2
+
+
+@functools.cache
+def sgd_together(landscape, rate, momentum, places):
+    """200 steps of torch's optimiser at each (condition, start), and the losses along them.
+
+    Each row of the parameter goes its own way: no term of the sum has two of them.
+    """
+    condition = torch.tensor([c for c, _ in places], dtype=torch.float64)
+    starts = torch.tensor([start for _, start in places], dtype=torch.float64)
+    theta = torch.nn.Parameter(starts)
+    optimiser = torch.optim.SGD([theta], lr=rate, momentum=momentum)
+    paths, losses = [], []
+    for _ in range(STEPS + 1):
+        optimiser.zero_grad()
+        loss = loss_of(theta, landscape, condition)
+        paths.append(theta.detach().clone())
+        losses.append(loss.detach())
+        loss.sum().backward()
+        optimiser.step()
+    return torch.stack(paths, 1).numpy(), torch.stack(losses, 1).numpy()
+
+
+GRID = tuple(itertools.product(CONDITIONS, STARTS))
 
 
 def sgd(landscape, rate, momentum, condition, start):
-    """The path of torch's optimiser, and the loss along it."""
-    theta = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
-    optimiser = torch.optim.SGD([theta], lr=rate, momentum=momentum)
-    path, losses = [], []
-    while True:
-        optimiser.zero_grad()
-        loss = loss_of(theta, landscape, condition)
-        path.append(theta.tolist())
-        losses.append(loss.item())
-        if len(path) > STEPS or math.hypot(*path[-1]) > FAR:
-            return np.array(path), np.array(losses)
-        loss.backward()
-        optimiser.step()
+    """The path of torch's optimiser, to where it is too far out, and the loss along it."""
+    place = condition, start
+    places = GRID if place in GRID else (place,)
+    paths, losses = sgd_together(landscape, rate, momentum, places)
+    path, loss = (of[places.index(place)] for of in (paths, losses))
+    with np.errstate(over="ignore"):  # where it is far out already
+        far = np.flatnonzero(np.hypot(*path.T) > FAR)
+    end = far[0] + 1 if len(far) else len(path)
+    return path[:end], loss[:end]
 
 
 def arrival(path):
@@ -71,6 +98,7 @@ def decay(path):
     return math.exp(slope)
 
 
+@functools.cache
 def theory(landscape, rate, momentum, condition, start):
     """The factor a step: of matrices in the valley, of a normalised orbit on the cliff."""
     if landscape == "valley":
@@ -86,8 +114,9 @@ def theory(landscape, rate, momentum, condition, start):
         theta, logs = torch.tensor([e, 0.0], dtype=torch.float64), []
         while len(logs) < 40 and theta.any():  # it may step onto the minimum
             theta = theta / theta.abs().max()
-            slope = torch.func.grad(lambda v: loss_of(v, "cliff", 0.0))(theta)
-            theta = theta - rate * slope
+            theta.requires_grad_()
+            (slope,) = torch.autograd.grad(loss_of(theta, "cliff", 0.0), theta)
+            theta = theta.detach() - rate * slope
             logs.append(theta.abs().max().log().item())
         found.append(math.exp(np.mean(logs[-20:])))
     return max(found)
@@ -240,10 +269,9 @@ def test_contours_are_level(landscape):
         points = torch.tensor(np.stack([x, y], 1)[near])
         if len(points) < 3:
             continue
-        found = torch.stack([loss_of(p, landscape, 50.0) for p in points])
-        (slopes,) = torch.autograd.grad(
-            sum(loss_of(p, landscape, 50.0) for p in points.requires_grad_()), points
-        )
+        found = loss_of(points.requires_grad_(), landscape, 50.0)
+        (slopes,) = torch.autograd.grad(found.sum(), points)
+        found = found.detach()
         off = (found - found.median()).abs()  # coordinates are rounded to 0.1 pixel
         assert (off <= 0.004 * slopes.norm(dim=1).amax() + 1e-3).all(), k
         values.append(found.median().item())
@@ -332,10 +360,15 @@ def position(value):
     return round(20 * math.log10(value))
 
 
-def put_case(page, case):
+def controls(case):
+    """What the controls say in that case."""
     landscape, rate, momentum, condition, (x, y) = case
     logs = {"rate": position(rate), "condition": position(condition)}
-    put(page, landscape=landscape, momentum=momentum, x=x, y=y, **logs)
+    return {"landscape": landscape, "momentum": momentum, "x": x, "y": y, **logs}
+
+
+def tour_of_cases(page, cases, *looks):
+    return zip(cases, tour(page, map(controls, cases), *looks), strict=True)
 
 
 FIRST = {
@@ -379,9 +412,13 @@ def test_script_draws_what_python_drew(opened, changed):
 
 
 def assert_shows(page, case):
+    root = page.locator(".lu-explorer")
+    assert_shown(root.evaluate(READ), root.evaluate(ATTRIBUTES), case)
+
+
+def assert_shown(text, parts, case):
     """Table, drawn path and drawn loss are those of torch and of theory."""
     landscape, rate, _, condition, _ = case
-    text, parts = shown(page), page.locator(".lu-explorer").evaluate(ATTRIBUTES)
     path, losses = sgd(*case)
     steps, factor = arrival(path), theory(*case)
     assert text["table-steps-measured"] == (
@@ -432,10 +469,9 @@ def test_numbers_over_all_choices(opened, landscape):
     page = opened(document(explorer()))
     cases = [c for c in VALLEYS[::3] + OTHERS if c[0] == landscape]
     assert len(cases) > 50
-    for case in cases:
-        put_case(page, case)
+    for case, seen in tour_of_cases(page, cases, READ, ATTRIBUTES):
         try:
-            assert_shows(page, case)
+            assert_shown(*seen, case)
         except AssertionError as error:
             raise AssertionError(case) from error
 
@@ -480,7 +516,7 @@ def test_moved_with_the_keyboard(opened, width):
 
 
 def test_the_end_of_a_movement_is_told_once(opened):
-    page = opened(document(explorer()))
+    page = opened(document(explorer()), once=True)
     status = page.locator('[data-part="status"]')
     assert status.text_content() == ""
     page.clock.install(time=0)
@@ -521,24 +557,26 @@ def test_labels_are_clear_of_each_other(opened):
     page = opened(document(explorer()), 390)
     corners = itertools.product((-3.8, 0.0, 3.8), (-2.5, 0.0, 2.5))
     cases = [("valley", 0.035, 0.0, 50.0, corner) for corner in corners]
-    for case in [*cases, *VALLEYS[::11], *OTHERS[::5]]:
-        put_case(page, case)
-        assert not page.locator(".lu-explorer").evaluate(OVERLAPS), case
+    cases += [*VALLEYS[::11], *OTHERS[::5]]
+    for case, (faults,) in tour_of_cases(page, cases, OVERLAPS):
+        assert not faults, case
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_fits_the_window(opened, width):
     page = opened(document(explorer()), width)
     card = page.locator(".lu-explorer").bounding_box()
-    inside = ".lu-explorer :is(table, .panels > svg, label, select, .note, .legend > span)"
-    assert page.locator(inside).count() > 12
-    for case in (VALLEYS[0], OTHERS[0], OTHERS[-1]):
-        put_case(page, case)
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-        for inner in page.locator(inside).all():
-            box = inner.bounding_box()
-            assert card["x"] < box["x"]
-            assert box["x"] + box["width"] < card["x"] + card["width"]
+    inside = ":is(table, .panels > svg, label, select, .note, .legend > span)"
+    looks = (
+        "() => document.documentElement.scrollWidth - innerWidth",
+        f"root => ({EDGES})(root, '{inside}')",
+    )
+    cases = (VALLEYS[0], OTHERS[0], OTHERS[-1])
+    for _, (wide, edges) in tour_of_cases(page, cases, *looks):
+        assert wide <= 0
+        assert len(edges) > 12
+        for left, right in edges:
+            assert card["x"] < left < right < card["x"] + card["width"]
     size = page.locator(".tick").first.evaluate(
         "e => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a"
     )

@@ -1,5 +1,6 @@
 """The noise and the minima explorer: numbers, on paper and in a browser, are lossutils'."""
 
+import functools
 import itertools
 import math
 import re
@@ -8,7 +9,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 import torch
-from pages import ATTRIBUTES, READ, Page, document, number
+from pages import ATTRIBUTES, EDGES, READ, Page, document, number, tour
 from scipy import optimize, signal, stats
 
 import lossutils as lu
@@ -25,6 +26,9 @@ NOISES = {
 }
 WHERE = ("target", "prediction", "value")
 DRAWS = np.random.default_rng(0).standard_normal(40)
+
+
+pytestmark = pytest.mark.xdist_group("noise explorers")
 
 
 def states(*levels_and_predictions):
@@ -56,7 +60,7 @@ def kinks(loss, where, level, p):
     return []
 
 
-def expectation(f, noise, breaks=()):
+def nodes(noise, breaks=()):
     """By Gauss and Legendre's rule, piece by piece, over z = sinh y: tails included."""
     edges = [*np.arange(-40, 40.25, 0.25), *np.arcsinh([*breaks, -(3**0.5), 3**0.5])]
     edges = np.unique(edges)
@@ -64,7 +68,12 @@ def expectation(f, noise, breaks=()):
     half = np.diff(edges)[:, None] / 2
     y = (edges[:-1, None] + half * (1 + nodes)).ravel()
     weight = (half * weights).ravel() * np.cosh(y) * NOISES[noise].pdf(np.sinh(y))
-    return weight[weight > 0] @ f(np.sinh(y)[weight > 0])
+    return np.sinh(y)[weight > 0], weight[weight > 0]
+
+
+def expectation(f, noise, breaks=()):
+    z, weight = nodes(noise, breaks)
+    return weight @ f(z)
 
 
 def endless(loss, noise, where, level, p, side):
@@ -73,24 +82,21 @@ def endless(loss, noise, where, level, p, side):
     return loss == "mse" and noise == "student_t" and level > 0 and z_squared
 
 
+@functools.cache
 def reference(loss, noise, where, level, p):
     """(clean, mean, sd) of value and gradient at p."""
-    breaks = kinks(loss, where, level, p)
+    z, weight = nodes(noise, kinks(loss, where, level, p))
+    clean = noisy(loss, where, 0.0, p, np.zeros(1))
     rows = []
-    for side in (0, 1):
-
-        def f(z, side=side):
-            return noisy(loss, where, level, p, z)[side]
-
-        clean = noisy(loss, where, 0.0, p, np.zeros(1))[side].item()
-        mean = expectation(f, noise, breaks)
-        sd = math.inf
+    for side, found in enumerate(noisy(loss, where, level, p, z)):
+        mean, sd = weight @ found, math.inf
         if not endless(loss, noise, where, level, p, side):
-            sd = expectation(lambda z, f=f, m=mean: (f(z) - m) ** 2, noise, breaks) ** 0.5
-        rows.append((clean, mean, sd))
+            sd = (weight @ (found - mean) ** 2) ** 0.5
+        rows.append((clean[side].item(), mean, sd))
     return rows
 
 
+@functools.cache
 def least(loss, noise, where, level):
     """Where the expected loss is least, by a search of its own."""
 
@@ -310,6 +316,7 @@ def mean_loss(loss, level, c, theta):
     return getattr(lu, loss)(x, t, reduction="none", **given).mean(0).numpy()
 
 
+@functools.cache
 def local_minima(loss, level, c):
     """On a fine grid, by SciPy's prominence."""
     theta = np.linspace(-4, 4, 40_001)
@@ -466,24 +473,6 @@ def test_what_cannot_be_drawn_is_refused(make, given, message):
 # In a real browser
 
 
-def put(page, **state):
-    """All controls at once, for the many states; the keyboard moves them one by one."""
-    page.locator(".lu-explorer").evaluate(
-        """(root, state) => {
-            const controls = Object.entries(state).map(([name, value]) => {
-                const control = root.querySelector(`[data-part="${name}"]`);
-                control.value = value;
-                return control;
-            });
-            controls.at(-1).dispatchEvent(new Event("input"));
-        }""",
-        state,
-    )
-    for name, value in state.items():
-        there = page.locator(f'[data-part="{name}"]').input_value()
-        assert there == value or float(there) == value
-
-
 def shown(page, css=".lu-explorer"):
     return page.locator(css).evaluate(READ)
 
@@ -551,10 +540,13 @@ def row(text, name):
 def test_table_over_all_choices(opened):
     """Every loss, noise and place, at three levels and predictions."""
     page = opened(document(noise_explorer()))
-    count = 0
-    for loss, noise, where, (level, p) in states((0.5, 3.0), (1.5, 0.25), (0.0, 2.5)):
-        put(page, loss=loss, noise=noise, where=where, level=level, prediction=p)
-        text = shown(page)
+    cases = [
+        (*choices, *at) for *choices, at in states((0.5, 3.0), (1.5, 0.25), (0.0, 2.5))
+    ]
+    assert len(cases) == 144
+    names = ("loss", "noise", "where", "level", "prediction")
+    seen = tour(page, (dict(zip(names, case, strict=True)) for case in cases), READ)
+    for (loss, noise, where, level, p), (text,) in zip(cases, seen, strict=True):
         true = reference(loss, noise, where, level, p)
         for name, expected in zip(("value", "slope"), true, strict=True):
             assert row(text, name) == pytest.approx(expected, abs=0.0065), (
@@ -564,28 +556,31 @@ def test_table_over_all_choices(opened):
             )
         if where != "prediction":
             assert text["table-minimum-mean"] == "2.00"
-        count += 1
-    assert count == 144
 
 
 def test_minimum_in_the_table(opened):
     page = opened(document(noise_explorer(where="prediction")))
-    for loss, noise, level in itertools.product(LOSSES, NOISES, (0.4, 1.2)):
-        put(page, loss=loss, noise=noise, level=level)
-        found = number(shown(page)["table-minimum-mean"])
+    cases = list(itertools.product(LOSSES, NOISES, (0.4, 1.2)))
+    moved = ({"loss": loss, "noise": noise, "level": level} for loss, noise, level in cases)
+    seen = tour(page, moved, READ)
+    for (loss, noise, level), (text,) in zip(cases, seen, strict=True):
+        found = number(text["table-minimum-mean"])
         assert found == pytest.approx(least(loss, noise, "prediction", level), abs=0.0075)
+
+
+MINIMA_STATES = [{"loss": loss, "level": level, "c": c} for loss, level, c in CASES]
 
 
 def test_minima_over_all_choices(opened):
     page = opened(document(minima_explorer(DRAWS)))
-    for loss, level, c in CASES:
-        put(page, loss=loss, level=level, c=c)
-        count, _ = verdict_of(shown(page)["verdict"])
-        assert count == len(local_minima(loss, level, c)), (loss, level, c)
-        attributes = page.locator(".lu-explorer").evaluate(ATTRIBUTES)
+    for case, (text, attributes) in zip(
+        CASES, tour(page, MINIMA_STATES, READ, ATTRIBUTES), strict=True
+    ):
+        count, _ = verdict_of(text["verdict"])
+        assert count == len(local_minima(*case)), case
         for part in ("value-minima", "slope-minima"):
             assert attributes[part]["d"].count("M") == count
-        assert page.locator('[data-part="c"]').is_disabled() == (loss != "welsch")
+        assert ("disabled" in attributes["c"]) == (case[0] != "welsch")
 
 
 KEYS = {
@@ -632,7 +627,7 @@ def test_moved_with_the_keyboard(opened, name, width):
 
 @both
 def test_the_end_of_a_movement_is_told_once(opened, make):
-    page = opened(document(make()))
+    page = opened(document(make()), once=True)
     status = page.locator('[data-part="status"]')
     assert status.get_attribute("role") == "status"
     assert status.text_content() == ""
@@ -675,17 +670,17 @@ OVERLAPS = """root => {
 )
 def test_labels_of_noise_are_clear_of_each_other(opened, width, level, p):
     page = opened(document(noise_explorer(level=level, prediction=p)), width)
-    for loss, noise, where in itertools.product(LOSSES, NOISES, WHERE):
-        put(page, loss=loss, noise=noise, where=where)
-        faults = page.locator(".lu-explorer").evaluate(OVERLAPS)
-        assert not faults, (loss, noise, where)
+    names, choices = ("loss", "noise", "where"), itertools.product(LOSSES, NOISES, WHERE)
+    cases = [dict(zip(names, chosen, strict=True)) for chosen in choices]
+    for case, (faults,) in zip(cases, tour(page, cases, OVERLAPS), strict=True):
+        assert not faults, case
 
 
 def test_labels_of_minima_are_clear_of_each_other(opened):
     page = opened(document(minima_explorer(DRAWS)), 390)
-    for loss, level, c in CASES:
-        put(page, loss=loss, level=level, c=c)
-        assert not page.locator(".lu-explorer").evaluate(OVERLAPS), (loss, level, c)
+    seen = tour(page, MINIMA_STATES, OVERLAPS)
+    for case, (faults,) in zip(CASES, seen, strict=True):
+        assert not faults, case
 
 
 @both
@@ -694,12 +689,11 @@ def test_fits_the_window(opened, make, width):
     page = opened(document(make()), width)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     card = page.locator(".lu-explorer").bounding_box()
-    inside = ".lu-explorer :is(table, .panels > svg, label, select, .note, .legend > span)"
-    assert page.locator(inside).count() > 10
-    for inner in page.locator(inside).all():
-        box = inner.bounding_box()
-        assert card["x"] < box["x"]
-        assert box["x"] + box["width"] < card["x"] + card["width"]
+    inside = ":is(table, .panels > svg, label, select, .note, .legend > span)"
+    edges = page.locator(".lu-explorer").evaluate(EDGES, inside)
+    assert len(edges) > 10
+    for left, right in edges:
+        assert card["x"] < left < right < card["x"] + card["width"]
     size = page.locator(".tick").first.evaluate(
         "e => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a"
     )

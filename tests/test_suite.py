@@ -14,6 +14,7 @@ import tomllib
 import matplotlib
 import pytest
 import torch
+import yaml
 
 from tools import ROOT
 
@@ -99,3 +100,35 @@ def test_one_thread_and_no_backend_from_outside():
     assert run.stdout.strip() == "1"  # and so in kernels, and on other ranks
     assert "MPLBACKEND" not in os.environ
     assert matplotlib.get_backend().lower() == "agg" or not os.environ.get("DISPLAY")
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_may_read_and_no_more(path):
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    allowed = {"publish": {"pages": "write", "id-token": "write"}}
+    jobs = workflow["jobs"].items()
+    given = {name: job["permissions"] for name, job in jobs if "permissions" in job}
+    assert given.items() <= allowed.items()
+
+
+def test_the_site_is_published_after_all_other_jobs():
+    jobs = yaml.safe_load((WORKFLOWS[0].parent / "test.yml").read_text("utf-8"))["jobs"]
+    assert set(jobs["publish"]["needs"]) == jobs.keys() - {"publish"}
+    publishing = [p.stem for p in WORKFLOWS if "deploy-pages" in p.read_text("utf-8")]
+    assert publishing == ["test"]
+
+
+def test_only_torch_comes_from_its_own_index():
+    """Whoever puts another package there would have it installed by its name."""
+    for path in [*WORKFLOWS, *sorted((ROOT / ".ci").iterdir())]:
+        text = path.read_text(encoding="utf-8").replace(">\n", " ")
+        assert "extra-index" not in text.lower().replace("_", "-"), path.name
+        commands = re.split(r"\n(?!\s+\")", text)
+        for command in commands:
+            if "--index-url" in command:
+                assert "--no-deps" in command, command
+                assert "torch" in command.rpartition("index-url")[2], command

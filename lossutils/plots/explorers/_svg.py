@@ -39,8 +39,7 @@ class Page:
 
 
 def fixed(value: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f}"
-    return text[1:] if text.startswith("-") and not text.strip("-0.") else text
+    return f"{value:z.{decimals}f}"  # z: no minus before a zero
 
 
 def number(value: float, decimals: int) -> str:
