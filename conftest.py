@@ -21,7 +21,8 @@ from PIL import Image, ImageFilter
 # For this process, and all that it starts: kernels, subprocesses, other ranks. What is
 # tested is small, and on small tensors a second thread only waits for the first, ten times
 # as long where several processes share the cores. torch reads this when it is imported.
-os.environ["OMP_NUM_THREADS"] = "1"
+# `tools.again` asks for more, to see that nothing hangs on their number.
+os.environ["OMP_NUM_THREADS"] = os.environ.get("TEST_THREADS", "1")
 # A backend that is exported would keep the figures out of the notebooks.
 os.environ.pop("MPLBACKEND", None)
 

@@ -1,5 +1,6 @@
 """`tools.again` sees what hangs on a processor and what hangs on a seed."""
 
+import os
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ from nbformat import v4
 from tools import ROOT, again, refresh
 
 PROCESSOR = "import torch\nprint(torch.backends.cpu.get_cpu_capability())"
+THREADS = "import torch\nprint(torch.get_num_threads())"
 SEEDED = """\
 import numpy as np
 SEED = 0
@@ -23,7 +25,7 @@ def book(tmp_path, monkeypatch):
 
     def store(*cells):
         nb = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
-        refresh.run(nb, tmp_path)
+        refresh.run(nb, tmp_path, {"OMP_NUM_THREADS": "1"})
         path = tmp_path / "toy.ipynb"
         path.write_text(refresh.normalise(nb), encoding="utf-8")
         return path
@@ -36,12 +38,14 @@ def faults(run):
 
 
 def test_what_hangs_on_the_processor_is_seen(book, capsys):
-    path = book("print(6 * 7)", PROCESSOR)
+    path = book("print(6 * 7)", PROCESSOR, "1 + 1", THREADS)
     before = path.read_bytes()
     if "DEFAULT" in path.read_text(encoding="utf-8"):
         pytest.skip("this processor is as old as the oldest emulated")
-    native, default = again.runs([path], ["native", "default"], [1], [])
+    native, two, default, _ = again.runs([path], ["native", "default"], [1, 2], [])
     assert faults(native) == ""
+    if os.cpu_count() > 1:
+        assert faults(two).startswith("Cell 3: ")
     assert "Cell 1" in faults(default)
     assert "DEFAULT" in faults(default)
     assert "Cell 0" not in faults(default)

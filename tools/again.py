@@ -76,6 +76,7 @@ def environment(cpu: str, threads: int) -> dict[str, str]:
     return {
         **PROCESSORS[cpu],
         "OMP_NUM_THREADS": str(threads),
+        "TEST_THREADS": str(threads),  # what conftest.py lets through
         "OMP_WAIT_POLICY": "passive",  # runs side by side do not keep each other waiting
     }
 
