@@ -4,6 +4,7 @@ Nothing is executed here; `pytest --nbval` does that. Each rule is a function th
 yields the faults it finds, and is tried below on notebooks that break it.
 """
 
+import ast
 import copy
 import json
 import re
@@ -14,7 +15,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from tools import ROOT, SETUP_CELL, claims, find_notebooks, headings, refresh
+from tools import ROOT, SEED_LINE, SETUP_CELL, claims, find_notebooks, headings, refresh
 
 FIRST_SECTION = "The question"
 ITS_WORDS = ("minute", "second", "data")  # to read, to run, and what it runs on
@@ -30,6 +31,22 @@ DIRECTIVE = re.compile(r"^\s*(`{3,}\s*\{|~{3,}\s*\{|:{3,})|\{[\w:-]+\}`|^\([\w-]
 ASSERT = re.compile(r"\bassert\b|assert_|check_|testing\.")
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]+\$", re.M | re.S)
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)")
+
+# Calls that take a seed, first or by name, and names of arguments that hold one.
+SEEDED = {"manual_seed", "manual_seed_all", "default_rng", "RandomState", "seed"}
+SEED_WORDS = {"seed", "random_state"}
+# torch's functions that draw, and modules that do when they are made or called.
+TORCH_DRAWS = {
+    *("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"),
+    *("poisson", "rand_like", "randn_like", "randint_like"),
+    *("dropout", "Dropout", "Linear", "Conv1d", "Conv2d", "Embedding", "LSTM", "GRU"),
+}
+TENSOR_DRAWS = {
+    *("normal_", "uniform_", "bernoulli_", "random_", "exponential_", "cauchy_"),
+    *("geometric_", "log_normal_", "multinomial", "bernoulli"),
+}
+PYTHON_DRAWS = {"random", "choice", "choices", "sample", "shuffle", "gauss", "uniform"}
+NUMPY_SEEDED = SEEDED | {"Generator", "SeedSequence", "PCG64"}
 
 
 def code_cells(nb):
@@ -174,6 +191,70 @@ def claims_are_proved(nb, path):
                 yield f"cell {i}: the code cell after {claim['id']} asserts nothing"
 
 
+def randomness_has_one_seed(nb, path):
+    cells = code_cells(nb)
+    seeded = own = False
+    for number, (i, cell) in enumerate(cells):
+        tree = python(cell)
+        torch_seeded = any(is_torch_seed(node) for node in ast.walk(tree))
+        draws = list(draws_in(tree, seeded or torch_seeded))
+        seeded, own = seeded or torch_seeded, own or bool(draws)
+        yield from (f"cell {i}, line {line}: {what}" for line, what in draws if what)
+        if number != 1 and SEED_LINE.search(cell.source):
+            yield f"cell {i} sets SEED, which stands in the second code cell"
+    if own and not (len(cells) > 1 and SEED_LINE.search(cells[1][1].source)):
+        yield "it draws, and has no line SEED = 0 in its second code cell"
+
+
+def python(cell):
+    """Parse a cell without IPython's magics."""
+    if cell.source.startswith("%%"):
+        return ast.parse("")
+    lines = cell.source.splitlines()
+    plain = (re.sub(r"^(\s*)[%!].*", r"\1pass", line) for line in lines)
+    return ast.parse("\n".join(plain))
+
+
+def draws_in(tree, torch_seeded):
+    """Yield the line of each draw and seed, and what is wrong with it, if anything is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For | ast.comprehension):
+            names = {word for word in names_in(node.target) if "seed" in word.lower()}
+            if names and "SEED" not in names_in(node.iter):
+                yield node.target.lineno, f"{names.pop()} goes over numbers without SEED"
+        if not isinstance(node, ast.Call):
+            continue
+        *parts, name = ast.unparse(node.func).split(".")
+        owner = ".".join(parts)
+        seeds = [word.value for word in node.keywords if word.arg in SEED_WORDS]
+        if name in SEEDED and (name != "seed" or owner.endswith(("random", "torch"))):
+            first = [*node.args[:1], *seeds]
+            seeds = first or [ast.Constant(None)]
+        for seed in seeds:
+            fixed = not names_in(seed)
+            yield node.lineno, f"{ast.unparse(seed)} is no SEED" if fixed else ""
+        if owner in ("np.random", "numpy.random") and name not in NUMPY_SEEDED:
+            yield node.lineno, f"{name} draws from NumPy's global generator"
+        if owner == "random" and name in PYTHON_DRAWS:
+            yield node.lineno, f"{name} draws from Python's global generator"
+        from_torch = owner.split(".")[0] in ("torch", "F", "nn") and name in TORCH_DRAWS
+        given = any(word.arg == "generator" for word in node.keywords)
+        if (from_torch or (owner and name in TENSOR_DRAWS)) and not given:
+            yield node.lineno, "" if torch_seeded else f"{name} has no generator or seed"
+
+
+def names_in(node):
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def is_torch_seed(node):
+    return (
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "torch.manual_seed"
+        and "SEED" in {name for arg in node.args for name in names_in(arg)}
+    )
+
+
 def is_normalised(nb, path):
     if refresh.normalise(copy.deepcopy(nb)) != path.read_text(encoding="utf-8"):
         yield f"not stored as refresh stores it: python -m tools.refresh {path}"
@@ -191,6 +272,7 @@ RULES = [
     links_lead_somewhere,
     has_the_anatomy,
     claims_are_proved,
+    randomness_has_one_seed,
     is_normalised,
 ]
 
@@ -382,6 +464,42 @@ FAULTS = {
     "no verdict": (claim(verdict="true"), claims_are_proved),
     "two verdicts": (claim(verdict="refuted"), claims_are_proved),
     "no claim text": (source(4, "The article says so."), claims_are_proved),
+    "literal seed": (
+        source(3, "SEED = 0\ng = torch.Generator().manual_seed(0)"),
+        randomness_has_one_seed,
+    ),
+    "literal seed by name": (
+        source(3, "SEED = 0\nsvm = LinearSVC(random_state=0)"),
+        randomness_has_one_seed,
+    ),
+    "SEED in a later cell": (
+        source(5, "SEED = 0\ng = torch.Generator().manual_seed(SEED)"),
+        randomness_has_one_seed,
+    ),
+    "no SEED": (
+        source(3, "%matplotlib inline\ng = np.random.default_rng(SEED)"),
+        randomness_has_one_seed,
+    ),
+    "torch's generator unseeded": (
+        source(3, "SEED = 0\nx = torch.randn(3)"),
+        randomness_has_one_seed,
+    ),
+    "a tensor filled unseeded": (
+        source(3, "SEED = 0\nx = torch.ones(3).normal_()"),
+        randomness_has_one_seed,
+    ),
+    "NumPy's generator unseeded": (
+        source(3, "SEED = 0\ng = np.random.default_rng()"),
+        randomness_has_one_seed,
+    ),
+    "NumPy's global generator": (
+        source(3, "SEED = 0\nx = np.random.normal(3)"),
+        randomness_has_one_seed,
+    ),
+    "seeds without SEED": (
+        source(3, "SEED = 0\nruns = [run(seed) for seed in range(5)]"),
+        randomness_has_one_seed,
+    ),
     "kernel metadata": (
         lambda nb: nb.metadata.update(kernelspec={"name": "venv", "display_name": "v"}),
         is_normalised,
@@ -400,6 +518,20 @@ def test_rules_find_each_fault(path, name):
     spoil(nb)
     path.write_text(nbformat.writes(nb) + "\n", encoding="utf-8")
     assert list(rule(nb, path)), f"{rule.__name__} finds nothing"
+
+
+def test_one_seed_serves_a_notebook(path):
+    nb = read(path)
+    nb.cells[3].source = (
+        "%matplotlib inline\n"
+        "import torch\n"
+        "SEED = 0\n"
+        "g = torch.Generator().manual_seed(SEED + 1)\n"
+        "runs = [run(seed) for seed in range(SEED, SEED + 5)]\n"
+        "x = torch.randn(3, generator=g)"
+    )
+    nb.cells[5].source = "torch.manual_seed(SEED)\nx = torch.randn(3)"
+    assert not list(randomness_has_one_seed(nb, path))
 
 
 def test_an_untestable_claim_needs_no_proof(path):
