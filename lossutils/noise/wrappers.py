@@ -172,8 +172,8 @@ def noisy_log_loss(
     Returns
     -------
     Tensor
-        A scalar, in nats. Off the CPU and compiled it is NaN where a noisy probability is
-        outside [0, 1].
+        A scalar, in nats. Off the CPU and compiled (torch 2.13 or newer) it is NaN where a
+        noisy probability is outside [0, 1].
 
     Raises
     ------

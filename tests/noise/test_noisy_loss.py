@@ -558,6 +558,8 @@ def test_noisy_log_loss_outside_its_domain():
     x, t = torch.full((400,), 0.95), torch.ones(400)  # 30 in 100 leave
     with pytest.raises(ValueError, match=r"input holds 1\.\d+, expected \[0, 1\]"):
         noisy_log_loss(x, t, generator=seeded())
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13):
+        pytest.skip("torch's compiler could not build a frozen dataclass yet")
     torch._dynamo.reset()
     compiled = torch.compile(noisy_log_loss, fullgraph=True, backend="aot_eager")
     assert compiled(x, t).isnan()
