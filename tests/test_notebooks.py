@@ -217,6 +217,11 @@ def python(cell):
 
 def draws_in(tree, torch_seeded):
     """Yield the line of each draw and seed, and what is wrong with it, if anything is."""
+    seeded = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "manual_seed"
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.For | ast.comprehension):
             names = {word for word in names_in(node.target) if "seed" in word.lower()}
@@ -226,6 +231,8 @@ def draws_in(tree, torch_seeded):
             continue
         *parts, name = ast.unparse(node.func).split(".")
         owner = ".".join(parts)
+        if name == "Generator" and owner == "torch" and id(node) not in seeded:
+            yield node.lineno, "a generator without manual_seed begins as it always does"
         seeds = [word.value for word in node.keywords if word.arg in SEED_WORDS]
         if name in SEEDED and (name != "seed" or owner.endswith(("random", "torch"))):
             first = [*node.args[:1], *seeds]
@@ -478,6 +485,10 @@ FAULTS = {
     ),
     "no SEED": (
         source(3, "%matplotlib inline\ng = np.random.default_rng(SEED)"),
+        randomness_has_one_seed,
+    ),
+    "a generator without a seed": (
+        source(3, "SEED = 0\nx = torch.randn(3, generator=torch.Generator())"),
         randomness_has_one_seed,
     ),
     "torch's generator unseeded": (
