@@ -148,12 +148,29 @@ def _compare_outputs(self, test, ref, skip_compare=None):
     return same and not change
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """One worker runs all cells of a notebook: they share a kernel."""
-    for item in items:
-        if isinstance(item, IPyNbCell):
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+# The tests of these share nothing, and are too many for one worker.
+SPLIT = (
+    "tests/doctor/test_healthy.py",
+    "tests/doctor/test_planted.py",
+    "tests/test_contract.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One worker takes a whole file, or one test of those that are split.
+
+    A notebook's cells share a kernel, the site's tests a build, a browser's tests it.
+    (`--dist loadgroup` would do, but xdist 3.8 cannot mark groups under pytest 9.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return nodeid if file in SPLIT else file
+
+    return ByFile(config, log)
 
 
 IPyNbCell.runtest = _runtest

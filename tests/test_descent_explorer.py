@@ -16,8 +16,6 @@ import lossutils as lu
 # Many tests look at the same states; what is built from one is always the same.
 explorer = functools.cache(lu.plots.descent_explorer)
 
-pytestmark = pytest.mark.xdist_group("descent explorer")
-
 STEPS, FAR = 200, 1e4
 RATES, MOMENTA = (0.001, 0.01, 0.035, 0.063, 0.2, 1.3, 4.5), (0.0, 0.5, 0.9, 0.99)
 CONDITIONS, STARTS = (1.0, 13.0, 50.0, 1000.0), ((-3.0, 1.0), (2.3, -1.7), (0.0, 0.4))

@@ -197,8 +197,6 @@ def work(rank, world, folder):
 
 # ------------------------------------------------------------------------ on this one
 
-pytestmark = pytest.mark.xdist_group("processes")  # they start once
-
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory):

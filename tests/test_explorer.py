@@ -15,8 +15,6 @@ from scipy.optimize import linprog
 import lossutils as lu
 from lossutils.plots.explorers.outliers import LOSSES
 
-pytestmark = pytest.mark.xdist_group("outlier explorer")
-
 ROOT = Path(__file__).parents[1]
 PATIENTS = lu.datasets.diabetes(test_share=0)
 BMI = PATIENTS.feature_names.index("bmi")

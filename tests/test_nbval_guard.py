@@ -78,10 +78,6 @@ FAULTS = {
 }
 
 
-# One worker runs all: the notebook is run once.
-pytestmark = pytest.mark.xdist_group("guard")
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """{notebook: {cell: the failure's text, or None}} of one run of pytest --nbval."""

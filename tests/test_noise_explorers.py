@@ -28,9 +28,6 @@ WHERE = ("target", "prediction", "value")
 DRAWS = np.random.default_rng(0).standard_normal(40)
 
 
-pytestmark = pytest.mark.xdist_group("noise explorers")
-
-
 def states(*levels_and_predictions):
     return list(itertools.product(LOSSES, NOISES, WHERE, levels_and_predictions))
 

@@ -29,9 +29,6 @@ TOLD = {"expects", "input", "target"}
 # they cost in seconds is on reference/benchmarks, where a clock belongs.
 CALLS = 4_000
 
-# One worker diagnoses them all, and each of them once.
-pytestmark = pytest.mark.xdist_group("catalogue")
-
 
 @pytest.fixture(scope="module")
 def diagnosed():

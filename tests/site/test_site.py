@@ -21,8 +21,6 @@ import lossutils as lu
 from lossutils._address import REPOSITORY
 from lossutils.doctor import CHECKS
 
-pytestmark = pytest.mark.xdist_group("site")
-
 ROOT = Path(__file__).parents[2]
 COLAB = "https://colab.research.google.com/github/"
 # Buttons and links that only an address of our own can have.
