@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tomllib
 
-import matplotlib
 import pytest
 import torch
 import yaml
@@ -99,7 +98,6 @@ def test_one_thread_and_no_backend_from_outside():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == "1"  # and so in kernels, and on other ranks
     assert "MPLBACKEND" not in os.environ
-    assert matplotlib.get_backend().lower() == "agg" or not os.environ.get("DISPLAY")
 
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -33,7 +33,7 @@ start = time.perf_counter()
 import lossutils
 print(time.perf_counter() - start)"""
 COMPILED = ("huber", "binary_cross_entropy_with_logits", "focal")
-PIXELS = 1_000_000
+PREDICTIONS = 1_000_000
 
 
 class Diagnosed(NamedTuple):
@@ -114,10 +114,10 @@ def compile_seconds(name: str) -> float:
 def noise_milliseconds() -> dict[str, float]:
     """What Gaussian noise on the predictions adds to squared error."""
     generator = torch.Generator().manual_seed(0)
-    x, t = torch.randn(2, PIXELS, generator=generator)
+    x, t = torch.randn(2, PREDICTIONS, generator=generator)
     noisy = lu.noise.NoisyLoss(lu.mse, lu.noise.Gaussian(0.1))
     calls: dict[str, Callable[[], object]] = {
-        "torch.randn alone": lambda: torch.randn(PIXELS),
+        "torch.randn alone": lambda: torch.randn(PREDICTIONS),
         "lu.mse": lambda: lu.mse(x, t),
         "NoisyLoss(lu.mse, Gaussian(0.1))": lambda: noisy(x, t),
     }
@@ -153,7 +153,7 @@ def page(m: Measured) -> str:
         f"**Import.** `import lossutils` takes {m.import_seconds:.2f} s on top of "
         "`import torch`.",
         "",
-        f"**Noise.** Squared error of {PIXELS:,} float32 predictions, forward only, "
+        f"**Noise.** Squared error of {PREDICTIONS:,} float32 predictions, forward only, "
         "fastest of seven runs:",
         "",
         "| Call | ms |",
@@ -163,7 +163,7 @@ def page(m: Measured) -> str:
         f"**The doctor.** A whole diagnosis of each loss in the catalogue, {total:.1f} s "
         "for all; the fastest of three runs each. `calls` counts how often the loss is "
         "called, which is the same on every machine. The first diagnosis in a process "
-        "takes a second or two longer, as torch then imports its compiler.",
+        "takes longer, as torch then imports its compiler.",
         "",
         "| Loss | Calls | s |",
         "|---|---:|---:|",

@@ -25,7 +25,7 @@ AILING = [e for e in ENTRIES if e.ailments]
 PULLING = [e for e in ENTRIES if e.task == "regression" and "reduction" not in e.ailments]
 # With each of these a reader says what is meant, and the doctor is told so.
 TOLD = {"expects", "input", "target"}
-# Calls of the loss in a whole diagnosis. The catalogue takes 2,100 to 3,800 of them; what
+# Calls of the loss in a whole diagnosis. The catalogue takes 1,300 to 3,900 of them; what
 # they cost in seconds is on reference/benchmarks, where a clock belongs.
 CALLS = 4_000
 
