@@ -294,6 +294,15 @@ DRAWN = """async () => {
         wrong: document.querySelectorAll("mjx-merror").length,
     };
 }"""
+# The sidebars slide in when the window is widened, and 300 ms after its last change the
+# theme looks which boxes scroll and makes those focusable: on a busy machine in the middle
+# of the slide, and not again. So: to its end, and let the theme look then.
+SETTLE = """async () => {
+    await new Promise(requestAnimationFrame);
+    for (const slide of document.getAnimations()) slide.finish();
+    dispatchEvent(new Event("resize"));
+    await new Promise(done => setTimeout(done, 350));
+}"""
 TOO_WIDE = "document.documentElement.scrollWidth - window.innerWidth"
 
 # Two thirds of the elements of some pages are tokens of code, and axe looks at each. One
@@ -378,8 +387,10 @@ class Visitor:
         if drawn["set"] < drawn["formulas"] or drawn["wrong"]:
             self.note("formulas", drawn)
         self.page.evaluate(self.axe_script)
+        self.page.evaluate(SETTLE)
         self.look_at_the_phone(Path(name).parent)
         self.page.set_viewport_size(DESKTOP)
+        self.page.evaluate(SETTLE)
         self.look_at_the_desktop()
 
     def look_at_the_phone(self, folder):
